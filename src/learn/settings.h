@@ -1,0 +1,26 @@
+/* What a user chooses about training and scoring: the `train` and `evaluate` parts of a spec that
+ * change what is computed. Texts are names from the tables of learn/. */
+#ifndef SLAO_LEARN_SETTINGS_H
+#define SLAO_LEARN_SETTINGS_H
+
+#include <stdint.h>
+
+typedef struct {
+    int64_t epochs;
+    int64_t batch_size;    /* examples in one forward and backward pass */
+    int64_t accumulation;  /* passes per optimiser step: the loss is the mean over all their answer
+                              tokens */
+    int64_t max_length;    /* tokens of an example, answer and EOS included */
+    const char *optimizer; /* "adamw" */
+    double learning_rate, weight_decay;
+    const char *schedule; /* of the learning rate: "constant", "linear", "cosine" */
+    int64_t warmup_steps;
+    double clip_norm; /* of the whole gradient; 0: no clipping */
+} slao_train_settings;
+
+typedef struct {
+    const char *score; /* "exact", "generate", "rank", "rouge_l"; NULL: what fits the task */
+    int64_t max_new_tokens;
+} slao_score_settings;
+
+#endif

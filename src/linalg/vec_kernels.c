@@ -1,0 +1,271 @@
+/* The element-wise kernels at one vector level: compiled once per level with that level's flags and
+ * with SLAO_VEC_LEVEL set to its name. Lanes hold partial results, added in a fixed order, so that
+ * a level always gives the same bits. */
+#include "linalg/vec.h"
+
+#include <math.h>
+#include <string.h>
+
+#if defined(SLAO_VEC_LEVEL_avx512)
+enum { LANES = 16 };
+#elif defined(SLAO_VEC_LEVEL_avx2)
+enum { LANES = 8 };
+#else
+enum { LANES = 4 };
+#endif
+
+typedef float lanes __attribute__((vector_size(4 * LANES)));
+typedef int32_t int_lanes __attribute__((vector_size(4 * LANES)));
+
+static inline lanes load(const float *x) {
+    lanes v;
+    memcpy(&v, x, sizeof v);
+    return v;
+}
+
+static inline void store(float *x, lanes v) {
+    memcpy(x, &v, sizeof v);
+}
+
+static inline lanes all(float a) {
+    return a - (lanes){0};
+}
+
+static inline float sum_of(lanes v) {
+    float sum = 0;
+    for (int i = 0; i < LANES; i++)
+        sum += v[i];
+    return sum;
+}
+
+/* The tail of a row goes through the same lane arithmetic as its body, so that a value does not
+ * depend on where in the row it stands; missing lanes are filled with `fill`. */
+static inline lanes load_part(const float *x, size_t n, float fill) {
+    lanes v = all(fill);
+    memcpy(&v, x, n * sizeof *x);
+    return v;
+}
+
+static inline void store_part(float *x, lanes v, size_t n) {
+    memcpy(x, &v, n * sizeof *x);
+}
+
+/* Runs `body` over the row in steps of LANES: i is where, part how many lanes are real (LANES but
+ * at the end). */
+#define FOR_ROW(i, part, n)                                                                        \
+    for (size_t i = 0, part; i < (n) && (part = (n)-i < LANES ? (n)-i : LANES, 1); i += LANES)
+
+#define LOAD(x, i, part) ((part) == LANES ? load((x) + (i)) : load_part((x) + (i), part, 0.0F))
+#define STORE(x, i, part, v)                                                                       \
+    do {                                                                                           \
+        if ((part) == LANES)                                                                       \
+            store((x) + (i), v);                                                                   \
+        else                                                                                       \
+            store_part((x) + (i), v, part);                                                        \
+    } while (0)
+
+/* e^x to about 1 ulp: x = k ln 2 + r, |r| <= ln 2 / 2, a polynomial for e^r (Cephes' expf), 2^k by
+ * its bits. Below -87 the result is 0, above 88 it is the largest power. */
+static inline lanes exp_lanes(lanes x) {
+    const lanes low = all(-87.0F), high = all(88.0F);
+    int_lanes too_low = x < low;
+    x = (lanes)(((int_lanes)x & ~too_low) | ((int_lanes)low & too_low));
+    int_lanes too_high = x > high;
+    x = (lanes)(((int_lanes)x & ~too_high) | ((int_lanes)high & too_high));
+    const lanes magic = all(12582912.0F); /* 1.5 x 2^23: adding it rounds to a whole number */
+    lanes k = (x * 1.44269504088896341F + magic) - magic;
+    lanes r = x - k * 0.693359375F;
+    r = r + k * 2.12194440e-4F;
+    lanes p = all(1.9875691500e-4F);
+    p = p * r + 1.3981999507e-3F;
+    p = p * r + 8.3334519073e-3F;
+    p = p * r + 4.1665795894e-2F;
+    p = p * r + 1.6666665459e-1F;
+    p = p * r + 5.0000001201e-1F;
+    p = p * (r * r) + r + 1.0F;
+    int_lanes power = (__builtin_convertvector(k, int_lanes) + 127) << 23;
+    lanes result = p * (lanes)power;
+    return (lanes)((int_lanes)result & ~too_low);
+}
+
+static inline lanes sigmoid(lanes x) {
+    return 1.0F / (1.0F + exp_lanes(-x));
+}
+
+static void add(float *y, const float *x, size_t n) {
+    FOR_ROW(i, part, n)
+    STORE(y, i, part, LOAD(y, i, part) + LOAD(x, i, part));
+}
+
+static void axpy(float *y, float a, const float *x, size_t n) {
+    FOR_ROW(i, part, n)
+    STORE(y, i, part, LOAD(y, i, part) + a * LOAD(x, i, part));
+}
+
+static void scale(float *y, float a, size_t n) {
+    FOR_ROW(i, part, n)
+    STORE(y, i, part, a * LOAD(y, i, part));
+}
+
+static float dot(const float *x, const float *y, size_t n) {
+    lanes sum = {0};
+    FOR_ROW(i, part, n)
+    sum += LOAD(x, i, part) * LOAD(y, i, part);
+    return sum_of(sum);
+}
+
+static float max(const float *x, size_t n) {
+    lanes best = all(x[0]);
+    FOR_ROW(i, part, n) {
+        lanes v = part == LANES ? load(x + i) : load_part(x + i, part, x[0]);
+        int_lanes larger = v > best;
+        best = (lanes)(((int_lanes)v & larger) | ((int_lanes)best & ~larger));
+    }
+    float result = best[0];
+    for (int i = 1; i < LANES; i++)
+        result = best[i] > result ? best[i] : result;
+    return result;
+}
+
+static void rms_apply(float *y, const float *x, const float *w, float inverse_rms, size_t n) {
+    FOR_ROW(i, part, n)
+    STORE(y, i, part, LOAD(x, i, part) * inverse_rms * LOAD(w, i, part));
+}
+
+static float rms_norm(float *y, const float *x, const float *w, float epsilon, size_t n) {
+    float inverse_rms = 1.0F / sqrtf(dot(x, x, n) / (float)n + epsilon);
+    rms_apply(y, x, w, inverse_rms, n);
+    return inverse_rms;
+}
+
+static void rms_norm_backward(float *dx, const float *dy, const float *x, const float *w,
+                              float inverse_rms, size_t n) {
+    lanes sum = {0};
+    FOR_ROW(i, part, n)
+    sum += LOAD(dy, i, part) * LOAD(w, i, part) * LOAD(x, i, part);
+    float along = sum_of(sum) * inverse_rms * inverse_rms / (float)n;
+    FOR_ROW(i, part, n) {
+        lanes inner = LOAD(dy, i, part) * LOAD(w, i, part) - along * LOAD(x, i, part);
+        STORE(dx, i, part, LOAD(dx, i, part) + inverse_rms * inner);
+    }
+}
+
+static void swiglu(float *y, const float *gate, const float *up, size_t n) {
+    FOR_ROW(i, part, n) {
+        lanes g = LOAD(gate, i, part);
+        STORE(y, i, part, g * sigmoid(g) * LOAD(up, i, part));
+    }
+}
+
+static void swiglu_backward(float *gate, float *up, const float *dy, size_t n) {
+    FOR_ROW(i, part, n) {
+        lanes g = LOAD(gate, i, part), u = LOAD(up, i, part), d = LOAD(dy, i, part);
+        lanes s = sigmoid(g);
+        lanes silu = g * s;
+        STORE(gate, i, part, d * u * (s + silu * (1.0F - s)));
+        STORE(up, i, part, d * silu);
+    }
+}
+
+static float exp_sum(float *x, float a, float shift, size_t n) {
+    lanes sum = {0};
+    size_t whole = n / LANES * LANES;
+    for (size_t i = 0; i < whole; i += LANES) {
+        lanes e = exp_lanes(a * load(x + i) - shift);
+        store(x + i, e);
+        sum += e;
+    }
+    if (whole < n) {
+        lanes e = exp_lanes(a * load_part(x + whole, n - whole, 0.0F) - shift);
+        store_part(x + whole, e, n - whole);
+        sum += load_part(x + whole, n - whole, 0.0F);
+    }
+    return sum_of(sum);
+}
+
+static void softmax_backward(float *dp, const float *p, float a, float mean, size_t n) {
+    FOR_ROW(i, part, n)
+    STORE(dp, i, part, a * LOAD(p, i, part) * (LOAD(dp, i, part) - mean));
+}
+
+static void rotate(float *x, const float *cosine, const float *sine, float sign, size_t n) {
+    size_t half = n / 2;
+    FOR_ROW(i, part, half) {
+        lanes first = LOAD(x, i, part), second = LOAD(x + half, i, part);
+        lanes c = LOAD(cosine, i, part), s = sign * LOAD(sine, i, part);
+        STORE(x, i, part, first * c - second * s);
+        STORE(x + half, i, part, second * c + first * s);
+    }
+}
+
+static inline lanes root(lanes x) {
+    lanes y;
+    for (int i = 0; i < LANES; i++)
+        y[i] = sqrtf(x[i]);
+    return y;
+}
+
+static void adamw(float *x, float *m, float *v, const float *g, float g_scale, float beta1,
+                  float beta2, float step_size, float inverse_root2, float epsilon, float decay,
+                  size_t n) {
+    FOR_ROW(i, part, n) {
+        lanes gradient = LOAD(g, i, part) * g_scale;
+        lanes first = beta1 * LOAD(m, i, part) + (1.0F - beta1) * gradient;
+        lanes second = beta2 * LOAD(v, i, part) + (1.0F - beta2) * gradient * gradient;
+        STORE(m, i, part, first);
+        STORE(v, i, part, second);
+        lanes value = LOAD(x, i, part);
+        value -= decay * value;
+        STORE(x, i, part, value - step_size * first / (root(second) * inverse_root2 + epsilon));
+    }
+}
+
+static inline float float_of(uint32_t bits) {
+    union {
+        uint32_t bits;
+        float value;
+    } both = {bits};
+    return both.value;
+}
+
+static void from_bf16(float *y, const uint16_t *x, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        y[i] = float_of((uint32_t)x[i] << 16);
+}
+
+static void from_f16(float *y, const uint16_t *x, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t body = x[i] & 0x7fff;
+        /* Infinity and NaN keep their payload; for all else the exponent is rebiased by a product that is
+         * exact, subnormals included. */
+        float magnitude =
+            body >= 0x7c00 ? float_of(0x7f800000U | body << 13) : float_of(body << 13) * 0x1p112F;
+        y[i] = x[i] & 0x8000 ? -magnitude : magnitude;
+    }
+}
+
+#define QUOTE_NAME(name) #name
+#define QUOTE(name) QUOTE_NAME(name)
+#define JOIN_NAMES(a, b) a##b
+#define JOIN(a, b) JOIN_NAMES(a, b)
+
+extern const slao_vec_table JOIN(slao_vec_, SLAO_VEC_LEVEL);
+const slao_vec_table JOIN(slao_vec_, SLAO_VEC_LEVEL) = {
+    .name = QUOTE(SLAO_VEC_LEVEL),
+    .add = add,
+    .axpy = axpy,
+    .scale = scale,
+    .dot = dot,
+    .max = max,
+    .rms_norm = rms_norm,
+    .rms_apply = rms_apply,
+    .rms_norm_backward = rms_norm_backward,
+    .swiglu = swiglu,
+    .swiglu_backward = swiglu_backward,
+    .exp_sum = exp_sum,
+    .softmax_backward = softmax_backward,
+    .rotate = rotate,
+    .adamw = adamw,
+    .from_f16 = from_f16,
+    .from_bf16 = from_bf16,
+};

@@ -1,0 +1,35 @@
+/* GGUF files (versions 2 and 3), read through a mapping.
+ *
+ * Layout, little-endian: "GGUF", u32 version, u64 n_tensors, u64 n_metadata; the metadata (string
+ * key, u32 type, value); per tensor a string name, u32 n_dims, u64 dims (fastest first), u32 type,
+ * u64 offset; padding to general.alignment (32 if absent); the data, offsets relative to its start.
+ * A string is u64 length and bytes; an array is u32 type, u64 count and values.
+ */
+#ifndef SLAO_MODEL_GGUF_H
+#define SLAO_MODEL_GGUF_H
+
+#include "model/tensor.h"
+
+typedef struct slao_gguf slao_gguf;
+
+slao_status slao_gguf_open(slao_gguf **gguf, const char *path);
+void slao_gguf_close(slao_gguf *gguf); /* NULL is allowed */
+
+int64_t slao_gguf_n_tensors(const slao_gguf *gguf);
+const slao_tensor *slao_gguf_tensor(const slao_gguf *gguf, int64_t index);
+const slao_tensor *slao_gguf_find(const slao_gguf *gguf, const char *name); /* NULL if absent */
+
+/* Metadata by key. `*found` is false where the key is absent (found may be NULL: then absence is
+ * SLAO_BAD_INPUT naming the key); a value of another kind is SLAO_BAD_INPUT. Integers of all widths
+ * and booleans are read as integers, floats of both widths as reals. */
+slao_status slao_gguf_integer(const slao_gguf *gguf, const char *key, int64_t *value, bool *found);
+slao_status slao_gguf_real(const slao_gguf *gguf, const char *key, double *value, bool *found);
+slao_status slao_gguf_text(const slao_gguf *gguf, const char *key, const char **value, bool *found);
+
+/* Arrays: *count elements; texts are NUL-terminated and owned by the gguf. */
+slao_status slao_gguf_texts(const slao_gguf *gguf, const char *key, const char *const **values,
+                            int64_t *count, bool *found);
+slao_status slao_gguf_integers(const slao_gguf *gguf, const char *key, const int64_t **values,
+                               int64_t *count, bool *found);
+
+#endif

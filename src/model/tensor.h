@@ -1,0 +1,48 @@
+/* A tensor as it lies in a model file, and its expansion to fp32. */
+#ifndef SLAO_MODEL_TENSOR_H
+#define SLAO_MODEL_TENSOR_H
+
+#include "base/status.h"
+
+#include <stdint.h>
+
+typedef enum {
+    SLAO_F32,
+    SLAO_F16,
+    SLAO_BF16,
+    SLAO_Q4_0,
+    SLAO_Q4_1,
+    SLAO_Q5_0,
+    SLAO_Q5_1,
+    SLAO_Q8_0,
+    SLAO_Q4_K,
+    SLAO_Q5_K,
+    SLAO_Q6_K,
+    SLAO_N_DTYPES
+} slao_dtype;
+
+const char *slao_dtype_name(slao_dtype dtype);
+
+enum { SLAO_MAX_DIMS = 4 };
+
+/* Row-major: shape[0] is the slowest dimension. The bytes belong to the file's mapping. */
+typedef struct {
+    const char *name;
+    slao_dtype dtype;
+    int n_dims;
+    int64_t shape[SLAO_MAX_DIMS];
+    const unsigned char *data;
+    size_t bytes;
+} slao_tensor;
+
+int64_t slao_tensor_count(const slao_tensor *tensor); /* elements */
+
+/* Bytes of `count` elements; a count that is no whole number of the type's blocks is
+ * SLAO_BAD_INPUT. */
+slao_status slao_dtype_bytes(size_t *bytes, slao_dtype dtype, int64_t count);
+
+/* Expands `count` elements at `data` to fp32, exactly as ggml defines each format. `count` is a
+ * whole number of blocks. */
+void slao_expand(float *values, slao_dtype dtype, const unsigned char *data, int64_t count);
+
+#endif

@@ -1,0 +1,74 @@
+/* The sweep as a graph of steps with content keys.
+ *
+ *   fine-tune(task 1) --> fine-tune(task 2) --> fine-tune(task 3)        a trajectory: shared by
+ * all lambdas, |                     |                     |                   its prefix by all
+ * orders that begin alike |                  merge(2) ------------> merge(3)              one chain
+ * per schedule v                     v                     v evaluate x tasks      evaluate x tasks
+ * evaluate x tasks         an adapter on one task
+ *
+ * A step's key is the hash of all that its result depends on: the numeric version of the code,
+ * model and data by content, seed, the hyper-parameters it reads, and the keys of its parents. The
+ * method's name is not in it. Equal keys are one step; a key that is in the store is not run again.
+ * Merging task 1 is the identity, so there is no merge step at position 1. Steps are ordered so
+ * that parents come before children.
+ */
+#ifndef SLAO_SWEEP_PLAN_H
+#define SLAO_SWEEP_PLAN_H
+
+#include "sweep/spec.h"
+
+/* Raised whenever the numbers that a step computes change: old results are then never taken for new
+ * ones. */
+enum { SLAO_NUMERIC_VERSION = 1 };
+
+typedef enum {
+    SLAO_STEP_FINETUNE,
+    SLAO_STEP_MERGE,
+    SLAO_STEP_EVALUATE,
+    SLAO_N_STEP_KINDS
+} slao_step_kind;
+const char *slao_step_kind_name(slao_step_kind kind); /* "finetune", "merge", "evaluate" */
+
+enum { SLAO_MAX_PARENTS = 2 };
+
+typedef struct {
+    slao_hash key;
+    slao_step_kind kind;
+    int n_parents; /* fine-tune: the previous fine-tune, if it starts from one; merge: previous
+                      merged, fine-tuned; evaluate: the adapter's step, none for the untrained model
+                    */
+    int64_t parents[SLAO_MAX_PARENTS]; /* indices of steps */
+    const slao_trial
+        *trial;        /* one of those that need the step: its settings say all the step needs */
+    int64_t position;  /* of the adapter in the order, from 1; 0 for the untrained model */
+    const char *task;  /* trained on, or evaluated on */
+    int64_t shared_by; /* trials that use it */
+} slao_step;
+
+/* Where a trial's results come from: indices of steps, or -1 where nothing was asked for. */
+typedef struct {
+    int64_t *adapters;  /* n_tasks: the step whose adapter is evaluated after task j+1 */
+    int64_t *finetunes; /* n_tasks: the fine-tune step of task j+1 */
+    int64_t *accuracy;  /* n_tasks x n_tasks: row j after task j+1, column i-th task of the order */
+    int64_t *base;      /* n_tasks: the untrained model */
+    int64_t *individual; /* n_tasks: each task trained alone */
+} slao_trial_steps;
+
+typedef struct {
+    const slao_spec *spec;
+    slao_hash model_hash;
+    int64_t n_tasks;
+    slao_task **tasks; /* every task that some order names, loaded */
+    int64_t n_steps;
+    slao_step *steps;
+    slao_trial_steps *trials; /* as spec->trials */
+    slao_arena *arena;
+} slao_plan;
+
+/* Loads the tasks and builds the graph. `model_hash` is slao_checkpoint_hash's. */
+slao_status slao_plan_new(slao_plan **plan, const slao_spec *spec, slao_hash model_hash);
+void slao_plan_free(slao_plan *plan); /* NULL is allowed */
+
+const slao_task *slao_plan_task(const slao_plan *plan, const char *name);
+
+#endif

@@ -1,0 +1,46 @@
+/* The store: what finished steps left behind, one file each, and the journal of what happened.
+ *
+ *   STORE/steps/KEY.json                         the record of a finished step; it appears whole
+ *   STORE/adapters/KEY/adapter_config.json       the adapter of a fine-tune or merge step, as PEFT
+ * writes it; adapter_model.safetensors written before the record STORE/logs/KEY.log why a step
+ * failed STORE/journal.jsonl                          events, a line each; append-only, one writer
+ * (the coordinator), fsynced; a torn last line is ignored STORE/lock host, pid and start of the
+ * sweep that owns the store
+ *
+ * A record is a JSON object. All have: key, kind, task, position, started (ISO 8601 UTC), seconds,
+ * tokens, mpi_rank, host, state_bytes. By kind: finetune  loss (per optimiser step), orthogonality,
+ * interference_a, interference_b (layers x targets, null where not defined), adapter_hash (32 hex
+ * digits) merge     lambda, distance, adapter_hash evaluate  score (fraction), examples,
+ * example_scores (0 to 1 each), token_exact (fraction)
+ */
+#ifndef SLAO_SWEEP_STORE_H
+#define SLAO_SWEEP_STORE_H
+
+#include "base/hash.h"
+#include "base/json.h"
+
+typedef struct slao_store slao_store;
+
+/* Opens (and makes) the store's folders. Opening takes no lock. */
+slao_status slao_store_open(slao_store **store, const char *folder);
+void slao_store_close(slao_store *store); /* NULL is allowed */
+const char *slao_store_folder(const slao_store *store);
+
+/* The lock keeps two sweeps off one store: SLAO_BAD_INPUT names the host and pid that hold it. A
+ * lock whose process is gone from this host is taken over with a note. */
+slao_status slao_store_lock(slao_store *store);
+slao_status slao_store_unlock(slao_store *store);
+
+bool slao_store_has(const slao_store *store, slao_hash key);
+slao_status slao_store_put(slao_store *store, slao_hash key, const cJSON *record);
+/* The caller deletes *record. A record that is not whole or not of this key is SLAO_BAD_INPUT. */
+slao_status slao_store_get(const slao_store *store, slao_hash key, cJSON **record);
+
+/* STORE/adapters/KEY and STORE/logs/KEY.log; the caller frees *path. */
+slao_status slao_store_adapter_path(const slao_store *store, slao_hash key, char **path);
+slao_status slao_store_log_path(const slao_store *store, slao_hash key, char **path);
+
+/* Appends one event ({"event": ..., "time": ..., ...}) to the journal and fsyncs it. */
+slao_status slao_store_journal(slao_store *store, const cJSON *event);
+
+#endif

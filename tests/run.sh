@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Runs the tests: installs what they need, builds with warnings as errors, runs ctest and ends on its summary.
+#   tests/run.sh [--quick] [--reference] [CTEST ARGUMENTS...]
+# --quick      leaves out what takes over a minute (label `slow`)
+# --reference  runs only the comparisons with torch, transformers and peft (installed in an environment of their own)
+# Tests on real data (label `data`) run when SLAO_DATA, or ../shared/data beside the checkout, is there.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/../experiments/setup.sh"
+cd "$SLAO_ROOT"
+
+select=()
+reference=no
+while [ $# -gt 0 ]; do
+  case $1 in
+  --quick) select=(-LE slow) ;;
+  --reference) reference=yes ;;
+  *) break ;;
+  esac
+  shift
+done
+
+setup_packages "${BUILD_PACKAGES[@]}" libcmocka-dev
+setup_python h5py pandas matplotlib scipy pytest tokenizers safetensors
+setup_model
+setup_build ci
+setup_mpi
+if [ "$reference" = yes ]; then
+  exec tests/reference/run.sh "$@"
+fi
+ctest --preset ci "${select[@]}" "$@"
