@@ -2,7 +2,6 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "model/tensor_list.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -354,16 +353,8 @@ void slao_gguf_close(slao_gguf *gguf) {
     free(gguf);
 }
 
-int64_t slao_gguf_n_tensors(const slao_gguf *gguf) {
-    return gguf->tensors.count;
-}
-
-const slao_tensor *slao_gguf_tensor(const slao_gguf *gguf, int64_t index) {
-    return &gguf->tensors.tensors[index];
-}
-
-const slao_tensor *slao_gguf_find(const slao_gguf *gguf, const char *name) {
-    return slao_tensor_list_find(&gguf->tensors, name);
+const slao_tensor_list *slao_gguf_tensors(const slao_gguf *gguf) {
+    return &gguf->tensors;
 }
 
 /* The entry of `key`, checked to be of `kind` (an array of it, if `array`); NULL in *e where the

@@ -8,7 +8,7 @@
 #ifndef SLAO_MODEL_GGUF_H
 #define SLAO_MODEL_GGUF_H
 
-#include "model/tensor.h"
+#include "model/tensor_list.h"
 
 typedef struct slao_gguf slao_gguf;
 
@@ -18,9 +18,8 @@ typedef struct slao_gguf slao_gguf;
 slao_status slao_gguf_open(slao_gguf **gguf, const char *path);
 void slao_gguf_close(slao_gguf *gguf); /* NULL is allowed */
 
-int64_t slao_gguf_n_tensors(const slao_gguf *gguf);
-const slao_tensor *slao_gguf_tensor(const slao_gguf *gguf, int64_t index);
-const slao_tensor *slao_gguf_find(const slao_gguf *gguf, const char *name); /* NULL if absent */
+/* Names and data live as long as the file is open. */
+const slao_tensor_list *slao_gguf_tensors(const slao_gguf *gguf);
 
 /* Metadata by key. `*found` is false where the key is absent (found may be NULL: then absence is
  * SLAO_BAD_INPUT naming the key) and *value stays as it was; a value of another kind is
