@@ -10,6 +10,7 @@
 #define SLAO_ADAPTER_LORA_H
 
 #include "model/config.h"
+#include "model/low_rank.h"
 
 typedef struct {
     int64_t rank;
@@ -41,6 +42,16 @@ slao_status slao_lora_copy(slao_lora **copy, const slao_lora *lora);
 void slao_lora_free(slao_lora *lora); /* NULL is allowed */
 
 double slao_lora_scale(const slao_lora_settings *settings); /* s */
+
+/* The same sites and the same rank: tensors can be added entry by entry. */
+bool slao_lora_same_shape(const slao_lora *a, const slao_lora *b);
+
+/* The adapter as the model takes it. `gradients` (n_values, laid out as the values) makes the pairs
+ * trained and turns dropout on; NULL makes them frozen. The view borrows adapter and gradients;
+ * release it with slao_lora_view_free. */
+slao_status slao_lora_view(slao_low_ranks *view, const slao_lora *lora, float *gradients,
+                           const slao_model_config *config);
+void slao_lora_view_free(slao_low_ranks *view);
 
 /* The tensor's name as PEFT has it, without "base_model.model.":
  * "model.layers.0.self_attn.q_proj.lora_A.weight". */

@@ -85,17 +85,23 @@ struct slao_arena {
     } * chunks;
     size_t n_chunks, capacity;
     slao_arena_mark here; /* the chunk in use, and the bytes of it that are taken */
+    size_t next_size;     /* the least size of the next chunk */
 };
 
 slao_status slao_arena_new(slao_arena **arena) {
     return slao_allocate(arena, 1, sizeof **arena);
 }
 
+static void free_chunks(slao_arena *arena) {
+    for (size_t i = 0; i < arena->n_chunks; i++)
+        free(arena->chunks[i].memory);
+    arena->n_chunks = 0;
+}
+
 void slao_arena_free(slao_arena *arena) {
     if (!arena)
         return;
-    for (size_t i = 0; i < arena->n_chunks; i++)
-        free(arena->chunks[i].memory);
+    free_chunks(arena);
     free(arena->chunks);
     free(arena);
 }
@@ -111,11 +117,13 @@ slao_status slao_arena_take(slao_arena *arena, void *pointer, size_t count, size
     if (here.chunk == arena->n_chunks) {
         SLAO_TRY(slao_grow(&arena->chunks, &arena->capacity, arena->n_chunks + 1,
                            sizeof *arena->chunks));
-        size_t chunk_size = bytes > CHUNK ? bytes : CHUNK;
+        size_t chunk_size = arena->next_size > CHUNK ? arena->next_size : CHUNK;
+        chunk_size = bytes > chunk_size ? bytes : chunk_size;
         void *memory = aligned_alloc(ALIGNMENT, chunk_size);
         if (!memory)
             return refused(chunk_size);
         arena->chunks[arena->n_chunks++] = (struct chunk){memory, chunk_size};
+        arena->next_size = 0;
     }
     set_pointer(pointer, arena->chunks[here.chunk].memory + here.used);
     here.used += bytes;
@@ -129,4 +137,15 @@ slao_arena_mark slao_arena_here(const slao_arena *arena) {
 
 void slao_arena_return(slao_arena *arena, slao_arena_mark mark) {
     arena->here = mark;
+    if (mark.chunk == 0 && mark.used == 0 && arena->n_chunks > 1) {
+        arena->next_size = slao_arena_bytes(arena);
+        free_chunks(arena);
+    }
+}
+
+size_t slao_arena_bytes(const slao_arena *arena) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < arena->n_chunks; i++)
+        bytes += arena->chunks[i].size;
+    return bytes;
 }

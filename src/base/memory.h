@@ -41,4 +41,7 @@ typedef struct {
 slao_arena_mark slao_arena_here(const slao_arena *arena);
 void slao_arena_return(slao_arena *arena, slao_arena_mark mark);
 
+/* Bytes that the arena holds. */
+size_t slao_arena_bytes(const slao_arena *arena);
+
 #endif

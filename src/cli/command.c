@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 const slao_command slao_commands[] = {
+    {"probe", "loss, logits and gradients on given token ids", slao_command_probe},
     {NULL, NULL, NULL},
 };
 

@@ -13,6 +13,8 @@ typedef struct {
     slao_command_function *run;
 } slao_command;
 
+slao_command_function slao_command_probe;
+
 extern const slao_command slao_commands[]; /* ends in a row without a name */
 
 /* Runs the command that argv names; returns the exit code of the program. */

@@ -236,8 +236,8 @@ static void from_bf16(float *y, const uint16_t *x, size_t n) {
 static void from_f16(float *y, const uint16_t *x, size_t n) {
     for (size_t i = 0; i < n; i++) {
         uint32_t body = x[i] & 0x7fff;
-        /* Infinity and NaN keep their payload; for all else the exponent is rebiased by a product that is
-         * exact, subnormals included. */
+        /* Infinity and NaN keep their payload; for all else the exponent is rebiased by a product
+         * that is exact, subnormals included. */
         float magnitude =
             body >= 0x7c00 ? float_of(0x7f800000U | body << 13) : float_of(body << 13) * 0x1p112F;
         y[i] = x[i] & 0x8000 ? -magnitude : magnitude;

@@ -1,0 +1,126 @@
+#include "learn/trainer.h"
+
+#include "base/memory.h"
+#include "base/random.h"
+#include "learn/optimizer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    slao_pass *pass;
+    slao_lora *lora;
+    const slao_lesson *lesson;
+    const slao_train_settings *settings;
+    slao_arena *arena;
+    slao_optimizer *optimizer;
+    slao_low_ranks pairs; /* of lora, with `gradients` */
+    float *gradients;
+    int64_t *order;
+} run;
+
+/* Forward and backward of one batch; adds to the gradients and to *loss what it contributes to the
+ * step's mean. */
+static slao_status train_batch(run *r, const int64_t *chosen, int64_t count, int64_t epoch,
+                               double n_answers, double *loss) {
+    slao_arena_return(r->arena, (slao_arena_mark){0});
+    slao_sequence *sequences;
+    uint64_t *names = NULL;
+    SLAO_TRY(slao_arena_take(r->arena, &sequences, (size_t)count, sizeof *sequences));
+    bool dropout = r->lora->settings.dropout > 0;
+    if (dropout)
+        SLAO_TRY(slao_arena_take(r->arena, &names, (size_t)count, sizeof *names));
+    for (int64_t i = 0; i < count; i++) {
+        sequences[i] = r->lesson->examples[chosen[i]];
+        if (dropout) /* example and epoch, with room for the tokens of an example below them */
+            names[i] = ((uint64_t)epoch * (uint64_t)r->lesson->n_examples + (uint64_t)chosen[i])
+                       << 20;
+    }
+    slao_packed packed;
+    SLAO_TRY(slao_pack(&packed, sequences, count,
+                       dropout ? SLAO_SHARE_NOTHING : SLAO_SHARE_PREFIXES, names, r->arena));
+    double *losses;
+    SLAO_TRY(slao_arena_take(r->arena, &losses, (size_t)packed.batch.n_answers, sizeof *losses));
+    SLAO_TRY(slao_forward_training(r->pass, &packed.batch, &r->pairs));
+    SLAO_TRY(slao_loss(r->pass, losses, 1.0 / n_answers));
+    SLAO_TRY(slao_backward(r->pass, &r->pairs));
+    for (int64_t i = 0; i < packed.batch.n_answers; i++)
+        *loss += losses[i] / n_answers;
+    return SLAO_OK;
+}
+
+/* One optimiser step on the `count` examples at `chosen`. */
+static slao_status train_step(run *r, const int64_t *chosen, int64_t count, int64_t epoch,
+                              int64_t total_steps, slao_training *training) {
+    int64_t n_answers = 0, batch_size = r->settings->batch_size;
+    for (int64_t i = 0; i < count; i++) {
+        const slao_sequence *example = &r->lesson->examples[chosen[i]];
+        n_answers += example->count - example->answer_start;
+        training->tokens += example->count;
+    }
+    memset(r->gradients, 0, (size_t)r->lora->n_values * sizeof *r->gradients);
+    double loss = 0, norm;
+    for (int64_t i = 0; i < count; i += batch_size) {
+        int64_t in_batch = count - i < batch_size ? count - i : batch_size;
+        SLAO_TRY(train_batch(r, chosen + i, in_batch, epoch, (double)n_answers, &loss));
+    }
+    if (!isfinite(loss))
+        return slao_fail(
+            SLAO_FAILED,
+            "the loss of step %lld is not finite: training has diverged; try a smaller "
+            "learning rate",
+            (long long)training->steps + 1);
+    double rate = slao_learning_rate(r->settings, training->steps, total_steps);
+    SLAO_TRY(
+        slao_optimizer_step(r->optimizer, r->lora->values, r->gradients, rate, r->settings, &norm));
+    training->losses[training->steps++] = loss;
+    return SLAO_OK;
+}
+
+static slao_status train(run *r, slao_training *training) {
+    int64_t n = r->lesson->n_examples,
+            per_step = r->settings->batch_size * r->settings->accumulation;
+    int64_t total = (n + per_step - 1) / per_step * r->settings->epochs;
+    SLAO_TRY(slao_allocate(&r->order, (size_t)n, sizeof *r->order));
+    SLAO_TRY(slao_allocate(&training->losses, (size_t)total, sizeof *training->losses));
+    for (int64_t epoch = 0; epoch < r->settings->epochs; epoch++) {
+        slao_random random =
+            slao_random_stream(r->lesson->seed, "order", r->lesson->task, (uint64_t)epoch);
+        slao_random_permutation(&random, r->order, n);
+        for (int64_t i = 0; i < n; i += per_step)
+            SLAO_TRY(train_step(r, r->order + i, n - i < per_step ? n - i : per_step, epoch, total,
+                                training));
+    }
+    return SLAO_OK;
+}
+
+slao_status slao_train(slao_pass *pass, const slao_model_config *config, slao_lora *lora,
+                       const slao_lesson *lesson, const slao_train_settings *settings,
+                       slao_training *training) {
+    *training = (slao_training){0};
+    run r = {.pass = pass, .lora = lora, .lesson = lesson, .settings = settings};
+    slao_status status = slao_arena_new(&r.arena);
+    if (status == SLAO_OK)
+        status = slao_optimizer_new(&r.optimizer, lora->n_values);
+    if (status == SLAO_OK)
+        status = slao_allocate(&r.gradients, (size_t)lora->n_values, sizeof *r.gradients);
+    if (status == SLAO_OK)
+        status = slao_lora_view(&r.pairs, lora, r.gradients, config);
+    if (status == SLAO_OK) {
+        slao_random noise = slao_random_stream(lesson->seed, "dropout", lesson->task, 0);
+        r.pairs.noise_seed = (uint64_t)slao_random_bits(&noise) << 32 | slao_random_bits(&noise);
+        status = train(&r, training);
+    }
+    slao_lora_view_free(&r.pairs);
+    free(r.order);
+    free(r.gradients);
+    slao_optimizer_free(r.optimizer);
+    slao_arena_free(r.arena);
+    return status;
+}
+
+void slao_training_free(slao_training *training) {
+    free(training->losses);
+    *training = (slao_training){0};
+}

@@ -1,0 +1,36 @@
+/* Fine-tuning of a LoRA adapter on one task.
+ *
+ * The order of the examples comes from the stream (seed, task name, epoch); batches of `batch_size`
+ * are cut off it in turn, `accumulation` of them make an optimiser step, whose loss is the mean
+ * over all their answer tokens. Optimiser state, learning-rate schedule and step count start anew.
+ * The same inputs give the same bits.
+ */
+#ifndef SLAO_LEARN_TRAINER_H
+#define SLAO_LEARN_TRAINER_H
+
+#include "adapter/lora.h"
+#include "data/packing.h"
+#include "learn/settings.h"
+#include "model/transformer.h"
+
+typedef struct {
+    const char *task; /* names the random streams */
+    uint64_t seed;
+    const slao_sequence *examples;
+    int64_t n_examples;
+} slao_lesson;
+
+typedef struct {
+    int64_t steps;  /* of the optimiser */
+    double *losses; /* per step: before it */
+    int64_t tokens; /* of all examples in all epochs, as if nothing were shared */
+} slao_training;
+
+/* Trains `lora` in place. A loss or gradient that is not finite is SLAO_FAILED naming the step.
+ * `*training` is to be released with slao_training_free, also after a failure. */
+slao_status slao_train(slao_pass *pass, const slao_model_config *config, slao_lora *lora,
+                       const slao_lesson *lesson, const slao_train_settings *settings,
+                       slao_training *training);
+void slao_training_free(slao_training *training);
+
+#endif

@@ -1,0 +1,72 @@
+#include "linalg/matrix.h"
+
+#include "base/memory.h"
+
+#include <cblas.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* After cblas.h, whose complex types lapacke.h would define again. */
+#include <lapacke.h>
+
+static blasint whole(int64_t value) {
+    SLAO_INVARIANT(value >= 0 && value <= INT_MAX);
+    return (blasint)value;
+}
+
+static void multiply(CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE transpose_b, slao_matrix_out c,
+                     slao_matrix a, slao_matrix b, int64_t m, int64_t n, int64_t k, float alpha,
+                     float beta) {
+    if (m == 0 || n == 0)
+        return;
+    cblas_sgemm(CblasRowMajor, transpose_a, transpose_b, whole(m), whole(n), whole(k), alpha,
+                a.values, whole(a.stride), b.values, whole(b.stride), beta, c.values,
+                whole(c.stride));
+}
+
+void slao_multiply_transposed(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n,
+                              int64_t k, float alpha, float beta) {
+    multiply(CblasNoTrans, CblasTrans, c, a, b, m, n, k, alpha, beta);
+}
+
+void slao_multiply(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n, int64_t k,
+                   float alpha, float beta) {
+    multiply(CblasNoTrans, CblasNoTrans, c, a, b, m, n, k, alpha, beta);
+}
+
+void slao_transposed_multiply(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n,
+                              int64_t k, float alpha, float beta) {
+    multiply(CblasTrans, CblasNoTrans, c, a, b, m, n, k, alpha, beta);
+}
+
+slao_status slao_orthonormal_rows(float *a, int64_t r, int64_t n, slao_qr_sign sign,
+                                  float *r_factor) {
+    SLAO_INVARIANT(r > 0 && r <= n);
+    /* A row-major r x n is a^T column-major n x r: LAPACK sees what is to be decomposed, in place.
+     */
+    lapack_int rows = whole(n), columns = whole(r);
+    float *tau;
+    bool *flip;
+    SLAO_TRY(slao_allocate(&tau, (size_t)r, sizeof *tau));
+    slao_status status = slao_allocate(&flip, (size_t)r, sizeof *flip);
+    if (status == SLAO_OK && LAPACKE_sgeqrf(LAPACK_COL_MAJOR, rows, columns, a, rows, tau) != 0)
+        status = slao_fail(SLAO_BAD_INPUT, "the QR decomposition met a value that is not a number");
+    if (status == SLAO_OK) {
+        for (int64_t i = 0; i < r; i++)
+            flip[i] = sign == SLAO_SIGN_POSITIVE && a[i * n + i] < 0;
+        for (int64_t i = 0; r_factor && i < r; i++) {
+            for (int64_t j = 0; j < r; j++)
+                r_factor[i * r + j] = j < i ? 0 : flip[i] ? -a[j * n + i] : a[j * n + i];
+        }
+        if (LAPACKE_sorgqr(LAPACK_COL_MAJOR, rows, columns, columns, a, rows, tau) != 0)
+            status = slao_fail(SLAO_BROKEN, "LAPACK's sorgqr failed");
+    }
+    for (int64_t i = 0; status == SLAO_OK && i < r; i++) {
+        for (int64_t j = 0; flip[i] && j < n; j++)
+            a[i * n + j] = -a[i * n + j];
+    }
+    free(flip);
+    free(tau);
+    return status;
+}

@@ -1,0 +1,47 @@
+/* Products of row-major fp32 matrices, on one BLAS thread.
+ *
+ * Every matrix comes with its leading dimension (the distance between rows), so that a block of
+ * columns of a wider matrix can be an operand. beta 0 overwrites c, 1 adds to it. An empty product
+ * does what the formula says: nothing, or c = beta c.
+ */
+#ifndef SLAO_LINALG_MATRIX_H
+#define SLAO_LINALG_MATRIX_H
+
+#include "base/status.h"
+
+#include <stdint.h>
+
+typedef struct {
+    const float *values;
+    int64_t stride;
+} slao_matrix;
+
+typedef struct {
+    float *values;
+    int64_t stride;
+} slao_matrix_out;
+
+/* c (m x n) = alpha a (m x k) b^T (n x k) + beta c : a linear layer forward, b its weight */
+void slao_multiply_transposed(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n,
+                              int64_t k, float alpha, float beta);
+
+/* c (m x n) = alpha a (m x k) b (k x n) + beta c : a linear layer backward to its input */
+void slao_multiply(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n, int64_t k,
+                   float alpha, float beta);
+
+/* c (m x n) = alpha a^T (k x m) b (k x n) + beta c : a gradient of a weight, k rows of a batch */
+void slao_transposed_multiply(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n,
+                              int64_t k, float alpha, float beta);
+
+/* How LAPACK's signs are settled: R with a positive diagonal makes Q unique (a zero counts as
+ * positive). */
+typedef enum { SLAO_SIGN_POSITIVE, SLAO_SIGN_LAPACK } slao_qr_sign;
+
+/* Replaces the rows of `a` (r x n, r <= n) by an orthonormal basis of their span: Q^T of the
+ * reduced QR decomposition of a^T. r_factor (r x r, upper triangular, row-major; may be NULL)
+ * becomes R, with the signs of Q, so that a_old = R^T Q^T. Computed in fp32 by LAPACK (sgeqrf,
+ * sorgqr). */
+slao_status slao_orthonormal_rows(float *a, int64_t r, int64_t n, slao_qr_sign sign,
+                                  float *r_factor);
+
+#endif

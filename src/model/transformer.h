@@ -1,0 +1,52 @@
+/* Forward and backward of a Llama-family decoder for the gradients of low-rank pairs.
+ *
+ *   x_0 = embedding[id]
+ *   per layer:  a = x + W_o attention(rotate(W_q n), rotate(W_k n), W_v n),  n = rms_norm(x)
+ *               x' = a + W_down (silu(W_gate m) * W_up m),                   m = rms_norm(a)
+ *   logits = head rms_norm(x_L), at answer rows only
+ *
+ * A pass is the workspace: it keeps the activations that the backward needs, layer by layer, and
+ * gives its memory back with each new forward. Rows are the tokens of a batch (model/batch.h).
+ *
+ * The backward goes no further down than the lowest module with a trained pair, computes no
+ * gradient of frozen weights, and adds into the pairs' gradient buffers.
+ */
+#ifndef SLAO_MODEL_TRANSFORMER_H
+#define SLAO_MODEL_TRANSFORMER_H
+
+#include "model/batch.h"
+#include "model/low_rank.h"
+#include "model/model.h"
+
+typedef struct slao_pass slao_pass;
+
+slao_status slao_pass_new(slao_pass **pass, const slao_model *model);
+void slao_pass_free(slao_pass *pass); /* NULL is allowed */
+
+/* Computes the batch without a backward to come. Keys and values are read from and written to
+ * `cache`. */
+slao_status slao_forward(slao_pass *pass, const slao_batch *batch, const slao_low_ranks *pairs,
+                         slao_cache *cache);
+
+/* Computes a training batch (spans are whole segments, slots are rows), keeping what slao_backward
+ * needs. Applies dropout. */
+slao_status slao_forward_training(slao_pass *pass, const slao_batch *batch,
+                                  const slao_low_ranks *pairs);
+
+/* Logits at answer rows first .. first+count-1 of the last forward: count x vocabulary,
+ * overwritten. */
+slao_status slao_logits(slao_pass *pass, int64_t first, int64_t count, float *logits);
+
+/* Cross-entropy of every answer token of the last forward, -log softmax(logits)[id], into losses
+ * (n_answers). After slao_forward_training it also keeps the gradient of gradient_scale * (sum of
+ * losses), for slao_backward. Logits exist for some rows at a time only. */
+slao_status slao_loss(slao_pass *pass, double *losses, double gradient_scale);
+
+/* Adds the gradients of gradient_scale * (sum of losses) to the pairs' buffers; once per training
+ * forward and loss. `pairs` are those of the forward. */
+slao_status slao_backward(slao_pass *pass, const slao_low_ranks *pairs);
+
+/* Bytes that the pass holds. */
+size_t slao_pass_bytes(const slao_pass *pass);
+
+#endif
