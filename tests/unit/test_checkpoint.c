@@ -143,5 +143,5 @@ int main(void) {
         cmocka_unit_test(test_default_model_values),
         cmocka_unit_test(test_folder_and_gguf_agree),
     };
-    return cmocka_run_group_tests_name("checkpoint", tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
