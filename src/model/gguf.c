@@ -371,11 +371,12 @@ static slao_status find_entry(const slao_gguf *gguf, const char *key, value_kind
     if (!*e)
         return found ? SLAO_OK
                      : slao_fail(SLAO_BAD_INPUT, "%s: the key %s is missing", gguf->path, key);
-    value_type type = array && (*e)->type == ARRAY ? (*e)->element : (*e)->type;
-    if (((*e)->type == ARRAY) != array || types[type].kind != kind)
-        return slao_fail(SLAO_BAD_INPUT, "%s: key %s must be %s %s, but is %s%s", gguf->path, key,
-                         array ? "an array of" : "of kind", kinds[kind],
-                         (*e)->type == ARRAY ? "an array of " : "", types[type].name);
+    bool is_array = (*e)->type == ARRAY;
+    value_type type = is_array ? (*e)->element : (*e)->type;
+    if (is_array != array || types[type].kind != kind)
+        return slao_fail(SLAO_BAD_INPUT, "%s: key %s must be %s of kind %s, but is %s of type %s",
+                         gguf->path, key, array ? "an array" : "a value", kinds[kind],
+                         is_array ? "an array" : "a value", types[type].name);
     if ((*e)->zero_byte)
         return slao_fail(SLAO_BAD_INPUT, "%s: key %s: a text holds a zero byte", gguf->path, key);
     return SLAO_OK;
