@@ -1,8 +1,15 @@
 /* Benchmarks: tasks of (prompt, answer) examples read from disk in the layouts that published work
  * uses.
  *
- * A format is one row of a table (name, help, reader); the formats are `cl_benchmark` (O-LoRA, Wang
- * et al., 2023) and, in time, `superni`.
+ * A format is one row of a table (name, layout, finder, reader; data/format.h) and one file; the
+ * first is `cl_benchmark` (O-LoRA, Wang et al., 2023; data/cl_benchmark.c).
+ *
+ * Samples. Each split is shuffled by a stream keyed by (sample_seed, split, task name), never by a
+ * trial's seed, and the first ones are taken: a smaller sample is the beginning of a larger one.
+ * Validation samples are the train examples that follow the train samples in the shuffle. Fewer
+ * examples than asked for are all taken; validation goes first then, so that it never overlaps with
+ * what is trained on, and is refused if it would leave nothing to train on. The test split is
+ * never drawn from for anything but testing.
  */
 #ifndef SLAO_DATA_BENCHMARK_H
 #define SLAO_DATA_BENCHMARK_H
@@ -44,15 +51,15 @@ typedef struct {
     slao_examples train, validation, test;
     int64_t
         unanswerable; /* test examples whose label is no label of the task: kept, counted wrong */
-    slao_hash train_hash,
-        test_hash; /* of the selected examples: everything that training or scoring reads */
+    slao_hash train_hash; /* of the selected examples in their order: all that training reads */
+    slao_hash test_hash;  /* the same of the test examples, and of the labels */
     slao_arena *arena;
 } slao_task;
 
-/* Reads one task. Names are matched without regard to case and punctuation ("sst2" is "SST-2"); an
- * unknown one is SLAO_BAD_INPUT listing the nearest. Draws of samples follow a shuffle keyed by
- * (sample_seed, task name); validation samples come from the rest of train. Fewer examples than
- * asked for are all taken. */
+/* Reads one task and draws its samples. Names are matched without regard to case and punctuation
+ * ("sst2" is "SST-2"); an unknown one is SLAO_BAD_INPUT with the nearest and all there are. Files
+ * that are missing, no JSON, of another shape or empty, and a train label that is not in
+ * labels.json, are SLAO_BAD_INPUT naming the file and the example, counted from 0. */
 slao_status slao_task_load(slao_task **task, const slao_benchmark_settings *settings,
                            const char *name);
 void slao_task_free(slao_task *task); /* NULL is allowed */
