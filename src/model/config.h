@@ -2,9 +2,7 @@
 #ifndef SLAO_MODEL_CONFIG_H
 #define SLAO_MODEL_CONFIG_H
 
-#include "base/status.h"
-
-#include <stdint.h>
+#include "model/gguf.h"
 
 /* The linear modules of a layer, in the order of their use; a LoRA pair can sit on any of them. */
 typedef enum {
@@ -25,14 +23,41 @@ const char *slao_module_path(slao_module module);
 /* The module called `name` ("q_proj"), or SLAO_N_MODULES. */
 slao_module slao_module_by_name(const char *name);
 
+/* A family of models: one row of the table in config.c. */
 typedef struct {
+    const char *name;       /* "llama" */
+    const char *model_type; /* in config.json */
+    const char *gguf_name;  /* general.architecture, and the first part of its keys */
+    bool gguf_permutes_qk;  /* rows of q and k lie in another order there (see checkpoint.h) */
+    bool qkv_bias;
+} slao_model_family;
+
+enum { SLAO_MAX_END_TOKENS = 8 };
+
+typedef struct {
+    const slao_model_family *family;
     int64_t hidden, layers, heads, kv_heads, head_dim, intermediate;
     int64_t vocabulary; /* rows of the embedding: may exceed the tokenizer's */
     int64_t max_positions;
     double rope_theta, rms_epsilon;
     bool tied_head;   /* the output head is the embedding */
     int64_t bos, eos; /* token ids; -1 where there is none */
+    /* All tokens that end a text: eos first, then others that the model's files name. */
+    int64_t end_tokens[SLAO_MAX_END_TOKENS], n_end_tokens;
 } slao_model_config;
+
+bool slao_model_ends_at(const slao_model_config *config, int64_t token);
+
+/* Reads `folder`/config.json and, where it is there, generation_config.json, whose tokens win. Keys
+ * that slao does not know are fine, but what would change the results and is not supported (another
+ * architecture, scaled RoPE, biases, sliding windows, other activations) is SLAO_BAD_INPUT by name.
+ * `vocabulary` and `tied_head` are what the file says: the tensors have the last word
+ * (checkpoint.h); *tied_said tells whether the file says anything about the head. */
+slao_status slao_config_from_folder(slao_model_config *config, bool *tied_said, const char *folder);
+
+/* The same from GGUF metadata. `vocabulary` and `tied_head` are left 0: the tensors tell. */
+slao_status slao_config_from_gguf(slao_model_config *config, const slao_gguf *gguf,
+                                  const char *path);
 
 /* Input and output width of a module: its weight is d_out x d_in, row-major, y = W x. */
 void slao_module_shape(const slao_model_config *config, slao_module module, int64_t *d_out,

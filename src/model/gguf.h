@@ -8,20 +8,23 @@
 #ifndef SLAO_MODEL_GGUF_H
 #define SLAO_MODEL_GGUF_H
 
-#include "model/tensor.h"
+#include "model/tensor_list.h"
 
 typedef struct slao_gguf slao_gguf;
 
+/* Nothing in the file is trusted: counts, lengths, types, shapes and offsets are checked against
+ * its size before anything is allocated for them, keys and names that come twice are refused, and
+ * the tensors must fill the data without holes or overlap. Messages name the file and the byte. */
 slao_status slao_gguf_open(slao_gguf **gguf, const char *path);
 void slao_gguf_close(slao_gguf *gguf); /* NULL is allowed */
 
-int64_t slao_gguf_n_tensors(const slao_gguf *gguf);
-const slao_tensor *slao_gguf_tensor(const slao_gguf *gguf, int64_t index);
-const slao_tensor *slao_gguf_find(const slao_gguf *gguf, const char *name); /* NULL if absent */
+/* Names and data live as long as the file is open. */
+const slao_tensor_list *slao_gguf_tensors(const slao_gguf *gguf);
 
 /* Metadata by key. `*found` is false where the key is absent (found may be NULL: then absence is
- * SLAO_BAD_INPUT naming the key); a value of another kind is SLAO_BAD_INPUT. Integers of all widths
- * and booleans are read as integers, floats of both widths as reals. */
+ * SLAO_BAD_INPUT naming the key) and *value stays as it was; a value of another kind is
+ * SLAO_BAD_INPUT. Integers of all widths and booleans are read as integers, floats of both widths
+ * as reals. */
 slao_status slao_gguf_integer(const slao_gguf *gguf, const char *key, int64_t *value, bool *found);
 slao_status slao_gguf_real(const slao_gguf *gguf, const char *key, double *value, bool *found);
 slao_status slao_gguf_text(const slao_gguf *gguf, const char *key, const char **value, bool *found);

@@ -21,7 +21,14 @@ typedef enum {
     SLAO_N_DTYPES
 } slao_dtype;
 
-const char *slao_dtype_name(slao_dtype dtype);
+const char *slao_dtype_name(slao_dtype dtype); /* "Q4_1" */
+
+/* The type of that name, and the one that ggml numbers so; SLAO_N_DTYPES where there is none. */
+slao_dtype slao_dtype_by_name(const char *name);
+slao_dtype slao_dtype_by_ggml_number(uint32_t number);
+
+/* Elements that are coded together: 1 for the float types. */
+int64_t slao_dtype_block(slao_dtype dtype);
 
 enum { SLAO_MAX_DIMS = 4 };
 
@@ -42,7 +49,7 @@ int64_t slao_tensor_count(const slao_tensor *tensor); /* elements */
 slao_status slao_dtype_bytes(size_t *bytes, slao_dtype dtype, int64_t count);
 
 /* Expands `count` elements at `data` to fp32, exactly as ggml defines each format. `count` is a
- * whole number of blocks. */
+ * whole number of blocks; `data` needs no alignment. */
 void slao_expand(float *values, slao_dtype dtype, const unsigned char *data, int64_t count);
 
 #endif
