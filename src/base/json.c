@@ -110,8 +110,15 @@ static bool is_kind(const cJSON *item, slao_json_kind kind) {
     return false;
 }
 
+/* What goes between a path and a key: nothing after "spec.json: " or "spec.json: presets.small.".
+ */
+static const char *dot(const char *path) {
+    size_t length = strlen(path);
+    return length && !strchr(" .", path[length - 1]) ? "." : "";
+}
+
 static slao_status wrong_kind(const char *path, const char *key, slao_json_kind kind) {
-    return slao_fail(SLAO_BAD_INPUT, "%s%s%s must be %s", path, *key ? "." : "", key,
+    return slao_fail(SLAO_BAD_INPUT, "%s%s%s must be %s", path, *key ? dot(path) : "", key,
                      kind_names[kind]);
 }
 
@@ -129,17 +136,17 @@ slao_status slao_json_text(const char **value, const cJSON *item, const char *pa
     return SLAO_OK;
 }
 
-static slao_status store(const cJSON *item, const char *path, const slao_json_field *field,
-                         unsigned char *into) {
+slao_status slao_json_store(const cJSON *item, const char *path, const slao_json_field *field,
+                            void *into) {
     if (!is_kind(item, field->kind))
         return wrong_kind(path, field->key, field->kind);
     double number = item->valuedouble;
     bool bounded = field->kind == SLAO_JSON_INTEGER || field->kind == SLAO_JSON_REAL;
     bounded = bounded && (field->least != 0 || field->most != 0);
     if (bounded && !(number >= field->least && number <= field->most))
-        return slao_fail(SLAO_BAD_INPUT, "%s.%s is %g, but must lie between %g and %g", path,
-                         field->key, number, field->least, field->most);
-    void *target = into + field->offset;
+        return slao_fail(SLAO_BAD_INPUT, "%s%s%s is %g, but must lie between %g and %g", path,
+                         dot(path), field->key, number, field->least, field->most);
+    void *target = (unsigned char *)into + field->offset;
     switch (field->kind) {
     case SLAO_JSON_BOOL:
         *(bool *)target = cJSON_IsTrue(item);
@@ -168,8 +175,8 @@ static slao_status unknown_key(const char *key, const char *path, const slao_jso
     for (int i = 0; i < MOST && fields[i].key; i++)
         names[i] = fields[i].key;
     const char *nearest = slao_nearest(key, names);
-    return slao_fail(SLAO_BAD_INPUT, "%s.%s is not a key that slao knows%s%s%s", path, key,
-                     nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+    return slao_fail(SLAO_BAD_INPUT, "%s%s%s is not a key that slao knows%s%s%s", path, dot(path),
+                     key, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
                      nearest ? "\"?" : "");
 }
 
@@ -190,13 +197,14 @@ slao_status slao_json_read(const cJSON *object, const char *path, const slao_jso
             return unknown_key(item->string, path, fields);
         }
         if (seen >> i & 1)
-            return slao_fail(SLAO_BAD_INPUT, "%s.%s is given twice", path, item->string);
+            return slao_fail(SLAO_BAD_INPUT, "%s%s%s is given twice", path, dot(path),
+                             item->string);
         seen |= UINT64_C(1) << i;
-        SLAO_TRY(store(item, path, &fields[i], into));
+        SLAO_TRY(slao_json_store(item, path, &fields[i], into));
     }
     for (int i = 0; fields[i].key; i++) {
         if (fields[i].required && !(seen >> i & 1))
-            return slao_fail(SLAO_BAD_INPUT, "%s.%s is missing", path, fields[i].key);
+            return slao_fail(SLAO_BAD_INPUT, "%s%s%s is missing", path, dot(path), fields[i].key);
     }
     return SLAO_OK;
 }

@@ -43,12 +43,16 @@ typedef struct {
 } slao_json_field;
 
 /* Fills *into from `object` by `fields` (ended by a row without a key). `path` names the object in
- * messages
- * ("spec.json: train"). A value of the wrong type or out of its bounds, a required key that is
- * missing and a key that comes twice are errors; so is a key without a row, unless `extra_keys`
- * allows them (foreign files), and the message names the nearest key there is. */
+ * messages ("spec.json: train"; the document itself is "spec.json: "). A value of the wrong type or
+ * out of its bounds, a required key that is missing and a key that comes twice are errors; so is a
+ * key without a row, unless `extra_keys` allows them (foreign files), and the message names the
+ * nearest key there is. */
 slao_status slao_json_read(const cJSON *object, const char *path, const slao_json_field *fields,
                            bool extra_keys, void *into);
+
+/* One value for one row, checked and named as slao_json_read does. */
+slao_status slao_json_store(const cJSON *item, const char *path, const slao_json_field *field,
+                            void *into);
 
 /* One value, checked and named as above. */
 slao_status slao_json_integer(int64_t *value, const cJSON *item, const char *path);

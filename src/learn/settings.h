@@ -23,4 +23,9 @@ typedef struct {
     int64_t max_new_tokens;
 } slao_score_settings;
 
+/* The names there are, each list ended by NULL: for checks, help texts and messages. */
+extern const char *const slao_optimizer_names[];
+extern const char *const slao_rate_schedule_names[]; /* of the learning rate */
+extern const char *const slao_score_names[];
+
 #endif

@@ -10,6 +10,7 @@
 
 #include "adapter/lora.h"
 #include "adapter/schedule.h"
+#include "base/json.h"
 #include "continual/method.h"
 #include "data/benchmark.h"
 #include "learn/settings.h"
@@ -49,13 +50,14 @@ typedef struct {
     int64_t n_orders;
     slao_order *orders;
     int64_t n_skipped;
-    const char *const *
-        skipped; /* tasks of published orders that the benchmark lacks, under missing_tasks: skip */
+    const char *const
+        *skipped; /* tasks of orders that the benchmark lacks, under missing_tasks: skip */
     int64_t n_extra;
     const char *const
         *extra_columns; /* swept keys beyond the standard ones, by dotted path: "lora.alpha" */
     int64_t n_trials;
     slao_trial *trials; /* sorted by id */
+    cJSON *tree;        /* what `text` is printed from: texts above may lie in it */
     slao_arena *arena;
 } slao_spec;
 
@@ -63,9 +65,15 @@ typedef struct {
 slao_status slao_spec_load(slao_spec **spec, const char *path, const char *const *settings,
                            int64_t n_settings);
 
-/* The same from text (a rank that got it from another one); relative paths count from `folder`. */
+/* The same from text (a rank that got spec->text from another one); relative paths count from
+ * `folder`, and stay relative in spec->text. */
 slao_status slao_spec_parse(slao_spec **spec, const char *text, const char *name,
                             const char *folder, const char *const *settings, int64_t n_settings);
+
+/* The same with another table of methods than slao_methods. */
+slao_status slao_spec_parse_with(slao_spec **spec, const char *text, const char *name,
+                                 const char *folder, const char *const *settings,
+                                 int64_t n_settings, const slao_method *methods);
 void slao_spec_free(slao_spec *spec); /* NULL is allowed */
 
 #endif

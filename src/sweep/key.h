@@ -1,0 +1,20 @@
+/* What the settings of a trial add to a hash: the parts that trial ids and step keys share.
+ *
+ * Every field is named here one by one: the order is part of every key there is, so a new field
+ * goes to the end, and changes all keys.
+ */
+#ifndef SLAO_SWEEP_KEY_H
+#define SLAO_SWEEP_KEY_H
+
+#include "sweep/spec.h"
+
+void slao_hash_lora(slao_hasher *hasher, const slao_lora_settings *lora);
+void slao_hash_train(slao_hasher *hasher, const slao_train_settings *train);
+
+/* The hash that a trial's id is the head of: method and options, the order's tasks, lambda, seed,
+ * lora, train, how tasks are scored, and which samples are drawn. No paths, no names of files. */
+slao_hash slao_trial_hash(slao_hasher *hasher, const slao_trial *trial,
+                          const slao_score_settings *score,
+                          const slao_benchmark_settings *benchmark);
+
+#endif
