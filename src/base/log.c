@@ -30,3 +30,10 @@ double slao_seconds(void) {
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
+
+void slao_time_text(char text[SLAO_TIME_TEXT]) {
+    time_t now = time(NULL);
+    struct tm parts;
+    gmtime_r(&now, &parts);
+    strftime(text, SLAO_TIME_TEXT, "%Y-%m-%dT%H:%M:%SZ", &parts);
+}

@@ -1,5 +1,5 @@
 /* Messages to people, on stderr: one line each, written at once so that lines of several ranks do
- * not mix. */
+ * not mix; and clocks. */
 #ifndef SLAO_BASE_LOG_H
 #define SLAO_BASE_LOG_H
 
@@ -11,5 +11,9 @@ void slao_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Seconds of a clock that never goes back, for measuring. */
 double slao_seconds(void);
+
+/* The time of day for files and messages: ISO 8601, UTC, as 2026-03-01T12:34:56Z. */
+enum { SLAO_TIME_TEXT = 24 };
+void slao_time_text(char text[SLAO_TIME_TEXT]);
 
 #endif

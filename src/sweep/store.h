@@ -1,17 +1,23 @@
 /* The store: what finished steps left behind, one file each, and the journal of what happened.
  *
- *   STORE/steps/KEY.json                         the record of a finished step; it appears whole
- *   STORE/adapters/KEY/adapter_config.json       the adapter of a fine-tune or merge step, as PEFT
- * writes it; adapter_model.safetensors written before the record STORE/logs/KEY.log why a step
- * failed STORE/journal.jsonl                          events, a line each; append-only, one writer
- * (the coordinator), fsynced; a torn last line is ignored STORE/lock host, pid and start of the
- * sweep that owns the store
+ *   STORE/steps/KEY.json       the record of a finished step; it appears whole
+ *   STORE/adapters/KEY/        the adapter of a fine-tune or merge step, as PEFT writes it:
+ *                              adapter_config.json and adapter_model.safetensors, written before
+ *                              the record
+ *   STORE/logs/KEY.log         why a step failed
+ *   STORE/journal.jsonl        events, a line each (sweep/journal.h)
+ *   STORE/lock                 who works in this store (sweep/lock.h)
  *
  * A record is a JSON object. All have: key, kind, task, position, started (ISO 8601 UTC), seconds,
- * tokens, mpi_rank, host, state_bytes. By kind: finetune  loss (per optimiser step), orthogonality,
- * interference_a, interference_b (layers x targets, null where not defined), adapter_hash (32 hex
- * digits) merge     lambda, distance, adapter_hash evaluate  score (fraction), examples,
- * example_scores (0 to 1 each), token_exact (fraction)
+ * tokens, mpi_rank, host, state_bytes. By kind:
+ *
+ *   finetune  loss (per optimiser step), orthogonality, interference_a, interference_b (layers x
+ *             targets, null where not defined), adapter_hash (32 hex digits)
+ *   merge     lambda, distance, adapter_hash
+ *   evaluate  score (fraction), examples, example_scores (0 to 1 each), token_exact (fraction)
+ *
+ * Any rank of any host reads and writes records and adapters, through the shared file system; the
+ * lock and the journal are the coordinator's alone.
  */
 #ifndef SLAO_SWEEP_STORE_H
 #define SLAO_SWEEP_STORE_H
@@ -23,7 +29,7 @@ typedef struct slao_store slao_store;
 
 /* Opens (and makes) the store's folders. Opening takes no lock. */
 slao_status slao_store_open(slao_store **store, const char *folder);
-void slao_store_close(slao_store *store); /* NULL is allowed */
+void slao_store_close(slao_store *store); /* gives the lock back; NULL is allowed */
 const char *slao_store_folder(const slao_store *store);
 
 /* The lock keeps two sweeps off one store: SLAO_BAD_INPUT names the host and pid that hold it. A
@@ -32,6 +38,7 @@ slao_status slao_store_lock(slao_store *store);
 slao_status slao_store_unlock(slao_store *store);
 
 bool slao_store_has(const slao_store *store, slao_hash key);
+/* The record's "key" must be `key`. A full disk gives SLAO_NO_RESOURCE and leaves no record. */
 slao_status slao_store_put(slao_store *store, slao_hash key, const cJSON *record);
 /* The caller deletes *record. A record that is not whole or not of this key is SLAO_BAD_INPUT. */
 slao_status slao_store_get(const slao_store *store, slao_hash key, cJSON **record);
@@ -40,7 +47,12 @@ slao_status slao_store_get(const slao_store *store, slao_hash key, cJSON **recor
 slao_status slao_store_adapter_path(const slao_store *store, slao_hash key, char **path);
 slao_status slao_store_log_path(const slao_store *store, slao_hash key, char **path);
 
-/* Appends one event ({"event": ..., "time": ..., ...}) to the journal and fsyncs it. */
+/* Appends one event ({"event": ..., "time": ..., ...}) to the journal and fsyncs it. Only who holds
+ * the lock may. */
 slao_status slao_store_journal(slao_store *store, const cJSON *event);
+
+/* All events of the journal so far, a JSON array that the caller deletes; empty without a journal.
+ * For anyone, at any time. */
+slao_status slao_store_events(const slao_store *store, cJSON **events);
 
 #endif

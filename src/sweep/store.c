@@ -1,0 +1,140 @@
+#include "sweep/store.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "sweep/journal.h"
+#include "sweep/lock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct slao_store {
+    char *folder, *lock_path, *journal_path;
+    slao_lock lock;
+    slao_journal journal; /* opened by the first event */
+};
+
+static slao_status make_folder(const char *store, const char *name) {
+    char *path;
+    SLAO_TRY(slao_join_path(&path, store, name));
+    slao_status status = slao_make_folders(path);
+    free(path);
+    return status;
+}
+
+slao_status slao_store_open(slao_store **store, const char *folder) {
+    SLAO_TRY(slao_allocate(store, 1, sizeof **store));
+    slao_store *made = *store;
+    made->journal.fd = -1;
+    slao_status status;
+    SLAO_TRY_GOTO(status, slao_copy_text(&made->folder, folder), fail);
+    SLAO_TRY_GOTO(status, slao_join_path(&made->lock_path, folder, "lock"), fail);
+    SLAO_TRY_GOTO(status, slao_join_path(&made->journal_path, folder, "journal.jsonl"), fail);
+    SLAO_TRY_GOTO(status, make_folder(folder, "steps"), fail);
+    SLAO_TRY_GOTO(status, make_folder(folder, "adapters"), fail);
+    SLAO_TRY_GOTO(status, make_folder(folder, "logs"), fail);
+    return SLAO_OK;
+fail:
+    slao_store_close(made);
+    *store = NULL;
+    return slao_fail_context(status, "store %s", folder);
+}
+
+void slao_store_close(slao_store *store) {
+    if (!store)
+        return;
+    slao_journal_close(&store->journal);
+    (void)slao_lock_release(&store->lock); /* one that stays is taken over: this process is gone */
+    free(store->journal_path);
+    free(store->lock_path);
+    free(store->folder);
+    free(store);
+}
+
+const char *slao_store_folder(const slao_store *store) {
+    return store->folder;
+}
+
+slao_status slao_store_lock(slao_store *store) {
+    SLAO_INVARIANT(!store->lock.path);
+    return slao_lock_take(&store->lock, store->lock_path);
+}
+
+slao_status slao_store_unlock(slao_store *store) {
+    slao_journal_close(&store->journal);
+    return slao_lock_release(&store->lock);
+}
+
+static slao_status key_path(const slao_store *store, char **path, const char *folder, slao_hash key,
+                            const char *ending) {
+    char text[SLAO_HASH_TEXT];
+    slao_hash_to_text(key, text);
+    return slao_format(path, "%s/%s/%s%s", store->folder, folder, text, ending);
+}
+
+slao_status slao_store_adapter_path(const slao_store *store, slao_hash key, char **path) {
+    return key_path(store, path, "adapters", key, "");
+}
+
+slao_status slao_store_log_path(const slao_store *store, slao_hash key, char **path) {
+    return key_path(store, path, "logs", key, ".log");
+}
+
+bool slao_store_has(const slao_store *store, slao_hash key) {
+    char *path;
+    if (key_path(store, &path, "steps", key, ".json") != SLAO_OK)
+        return false; /* no memory for a path: the step's own run will say so */
+    bool there = slao_is_file(path);
+    free(path);
+    return there;
+}
+
+static bool is_of_key(const cJSON *record, slao_hash key) {
+    const cJSON *item = slao_json_find(record, "key");
+    char text[SLAO_HASH_TEXT];
+    slao_hash_to_text(key, text);
+    return cJSON_IsString(item) && strcmp(item->valuestring, text) == 0;
+}
+
+slao_status slao_store_put(slao_store *store, slao_hash key, const cJSON *record) {
+    SLAO_INVARIANT(is_of_key(record, key));
+    char *path = NULL, *text = NULL;
+    slao_status status;
+    SLAO_TRY_GOTO(status, key_path(store, &path, "steps", key, ".json"), out);
+    SLAO_TRY_GOTO(status, slao_json_print(&text, record), out);
+    status = slao_write_file(path, text, strlen(text));
+out:
+    free(text);
+    free(path);
+    return status;
+}
+
+slao_status slao_store_get(const slao_store *store, slao_hash key, cJSON **record) {
+    *record = NULL;
+    char *path;
+    SLAO_TRY(key_path(store, &path, "steps", key, ".json"));
+    slao_status status = slao_json_load(record, path);
+    if (status == SLAO_BAD_INPUT)
+        status = slao_fail_context(
+            status, "a record of the store cannot be read (delete it, and the step runs again)");
+    if (status == SLAO_OK && !is_of_key(*record, key)) {
+        status =
+            slao_fail(SLAO_BAD_INPUT,
+                      "%s is the record of another step: delete it, and the step runs again", path);
+        cJSON_Delete(*record);
+        *record = NULL;
+    }
+    free(path);
+    return status;
+}
+
+slao_status slao_store_journal(slao_store *store, const cJSON *event) {
+    SLAO_INVARIANT(store->lock.path);
+    if (store->journal.fd < 0)
+        SLAO_TRY(slao_journal_open(&store->journal, store->journal_path));
+    return slao_journal_append(&store->journal, event);
+}
+
+slao_status slao_store_events(const slao_store *store, cJSON **events) {
+    return slao_journal_read(events, store->journal_path);
+}
