@@ -21,7 +21,8 @@ static herr_t keep_innermost(unsigned level, const H5E_error2_t *error, void *re
     return 0;
 }
 
-static slao_status library_failed(const char *what) {
+/* `status` is for what the system refused for no lack of room. */
+static slao_status library_failed(slao_status status, const char *what) {
     char reason[REASON_SIZE] = "no reason given";
     if (H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, reason) < 0)
         snprintf(reason, sizeof reason, "no reason known");
@@ -29,7 +30,7 @@ static slao_status library_failed(const char *what) {
     const char *number = strstr(reason, "errno = ");
     if (number) {
         errno = (int)strtol(number + strlen("errno = "), NULL, 10);
-        return slao_fail_errno(SLAO_BROKEN, "cannot write %s", what);
+        return slao_fail_errno(status, "cannot write %s", what);
     }
     if (strstr(reason, "memory allocation failed"))
         return slao_fail(SLAO_NO_RESOURCE, "cannot write %s: HDF5: %s", what, reason);
@@ -38,14 +39,14 @@ static slao_status library_failed(const char *what) {
 
 /* For any call that returns an id or a code: negative is a failure. */
 static slao_status check(int64_t returned, const char *what) {
-    return returned < 0 ? library_failed(what) : SLAO_OK;
+    return returned < 0 ? library_failed(SLAO_BROKEN, what) : SLAO_OK;
 }
 
 /* Releases an id of any kind; a failure of its own counts only if all went well before. */
 static slao_status release(slao_status status, hid_t id, const char *what) {
     if (id < 0 || H5Idec_ref(id) >= 0 || status != SLAO_OK)
         return status;
-    return library_failed(what);
+    return library_failed(SLAO_BROKEN, what);
 }
 
 /* --- files --- */
@@ -62,8 +63,9 @@ slao_status slao_h5_create(slao_h5 *file, const char *path) {
      * refuse, would guard nothing. */
     SLAO_TRY_GOTO(status, check(H5Pset_file_locking(access, false, true), path), done);
     SLAO_TRY_GOTO(status, check(H5Pset_fclose_degree(access, H5F_CLOSE_STRONG), path), done);
-    SLAO_TRY_GOTO(status, check(*file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access), path),
-                  done);
+    *file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    if (*file < 0)
+        status = library_failed(SLAO_BAD_INPUT, path);
 done:
     return release(status, access, path);
 }
