@@ -1,0 +1,303 @@
+#include "sweep/outcome.h"
+
+#include "base/file.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- records --- */
+
+static slao_status number_or_nan(const cJSON *record, const char *key, double *value) {
+    const cJSON *item = slao_json_find(record, key);
+    *value = NAN;
+    if (!item || cJSON_IsNull(item))
+        return SLAO_OK;
+    if (!cJSON_IsNumber(item))
+        return slao_fail(SLAO_BAD_INPUT, "%s must be a number or null", key);
+    *value = item->valuedouble;
+    return SLAO_OK;
+}
+
+static slao_status keep_text(slao_arena *arena, const char **text) {
+    char *copy;
+    size_t size = strlen(*text) + 1;
+    SLAO_TRY(slao_arena_take(arena, &copy, size, 1));
+    memcpy(copy, *text, size);
+    *text = copy;
+    return SLAO_OK;
+}
+
+static const slao_json_field record_fields[] = {
+    {"started", SLAO_JSON_TEXT, offsetof(slao_step_outcome, started), true, 0, 0},
+    {"host", SLAO_JSON_TEXT, offsetof(slao_step_outcome, host), true, 0, 0},
+    {"mpi_rank", SLAO_JSON_INTEGER, offsetof(slao_step_outcome, mpi_rank), true, 0, 0},
+    {"tokens", SLAO_JSON_INTEGER, offsetof(slao_step_outcome, tokens), true, 0, 0},
+    {"seconds", SLAO_JSON_REAL, offsetof(slao_step_outcome, seconds), true, 0, 0},
+    {"adapter_hash", SLAO_JSON_TEXT, offsetof(slao_step_outcome, adapter_hash), false, 0, 0},
+    {"examples", SLAO_JSON_INTEGER, offsetof(slao_step_outcome, examples), false, 0, 0},
+    {0},
+};
+
+static slao_status read_facts(slao_step_outcome *outcome, const cJSON *record, slao_step_kind kind,
+                              slao_arena *arena) {
+    outcome->adapter_hash = "";
+    SLAO_TRY(slao_json_read(record, "record", record_fields, true, outcome));
+    SLAO_TRY(number_or_nan(record, "state_bytes", &outcome->state_bytes));
+    SLAO_TRY(number_or_nan(record, "peak_memory_bytes", &outcome->peak_memory_bytes));
+    SLAO_TRY(number_or_nan(record, "lambda", &outcome->lambda));
+    SLAO_TRY(number_or_nan(record, "distance", &outcome->distance));
+    SLAO_TRY(number_or_nan(record, "score", &outcome->score));
+    SLAO_TRY(number_or_nan(record, "token_exact", &outcome->token_exact));
+    if (kind == SLAO_STEP_EVALUATE && isnan(outcome->score))
+        return slao_fail(SLAO_BAD_INPUT, "an evaluation without a score");
+    if (kind != SLAO_STEP_EVALUATE && !*outcome->adapter_hash)
+        return slao_fail(SLAO_BAD_INPUT, "an adapter without an adapter_hash");
+    SLAO_TRY(keep_text(arena, &outcome->started));
+    SLAO_TRY(keep_text(arena, &outcome->host));
+    return keep_text(arena, &outcome->adapter_hash);
+}
+
+slao_status slao_outcome_record(const slao_outcome *outcome, int64_t step, cJSON **record) {
+    slao_hash key = outcome->plan->steps[step].key;
+    *record = NULL;
+    for (int64_t i = 0; i < outcome->n_stores; i++) {
+        if (slao_store_has(outcome->stores[i], key))
+            return slao_store_get(outcome->stores[i], key, record);
+    }
+    return SLAO_OK;
+}
+
+static slao_status has_log(const slao_outcome *outcome, slao_hash key, bool *found) {
+    *found = false;
+    for (int64_t i = 0; i < outcome->n_stores && !*found; i++) {
+        char *path;
+        SLAO_TRY(slao_store_log_path(outcome->stores[i], key, &path));
+        *found = slao_is_file(path);
+        free(path);
+    }
+    return SLAO_OK;
+}
+
+static slao_status read_step(slao_outcome *outcome, int64_t index) {
+    const slao_step *step = &outcome->plan->steps[index];
+    slao_step_outcome *facts = &outcome->steps[index];
+    cJSON *record;
+    SLAO_TRY(slao_outcome_record(outcome, index, &record));
+    *facts = (slao_step_outcome){.recorded = record != NULL};
+    if (!record)
+        return has_log(outcome, step->key, &facts->failed);
+    slao_status status = read_facts(facts, record, step->kind, outcome->arena);
+    cJSON_Delete(record);
+    if (status != SLAO_OK) {
+        char key[SLAO_HASH_TEXT];
+        slao_hash_to_text(step->key, key);
+        return slao_fail_context(status, "the record of step %s (%s %s)", key,
+                                 slao_step_kind_name(step->kind), step->task);
+    }
+    return SLAO_OK;
+}
+
+static slao_status number_of_list(const cJSON *item, const char *key, double *value) {
+    if (!cJSON_IsNumber(item) && !cJSON_IsNull(item))
+        return slao_fail(SLAO_BAD_INPUT, "record.%s must hold numbers, or null", key);
+    *value = cJSON_IsNull(item) ? NAN : item->valuedouble;
+    return SLAO_OK;
+}
+
+slao_status slao_outcome_array(const slao_outcome *outcome, const cJSON *record, const char *key,
+                               slao_record_array *array) {
+    *array = (slao_record_array){0};
+    const cJSON *list = record ? slao_json_find(record, key) : NULL;
+    if (!list || cJSON_IsNull(list))
+        return SLAO_OK;
+    if (!cJSON_IsArray(list))
+        return slao_fail(SLAO_BAD_INPUT, "record.%s must be a list", key);
+    bool nested = cJSON_IsArray(list->child);
+    array->rows = cJSON_GetArraySize(list);
+    array->columns = nested ? cJSON_GetArraySize(list->child) : 1;
+    SLAO_TRY(slao_arena_take(outcome->arena, &array->values, (size_t)(array->rows * array->columns),
+                             sizeof(double)));
+    double *value = array->values;
+    const cJSON *row, *item;
+    cJSON_ArrayForEach (row, list) {
+        if (!nested) {
+            SLAO_TRY(number_of_list(row, key, value++));
+            continue;
+        }
+        if (!cJSON_IsArray(row) || cJSON_GetArraySize(row) != array->columns)
+            return slao_fail(SLAO_BAD_INPUT, "record.%s must hold lists of one length", key);
+        cJSON_ArrayForEach (item, row)
+            SLAO_TRY(number_of_list(item, key, value++));
+    }
+    return SLAO_OK;
+}
+
+/* --- trials --- */
+
+/* The steps that a trial needs, each once. */
+typedef struct {
+    const slao_plan *plan;
+    bool *seen;
+    int64_t *steps;
+    int64_t count;
+} needed_steps;
+
+static void need(needed_steps *needed, int64_t step) {
+    if (step < 0 || needed->seen[step])
+        return;
+    needed->seen[step] = true;
+    needed->steps[needed->count++] = step;
+    for (int i = 0; i < needed->plan->steps[step].n_parents; i++)
+        need(needed, needed->plan->steps[step].parents[i]);
+}
+
+static void need_all(needed_steps *needed, const int64_t *steps, int64_t count) {
+    for (int64_t i = 0; i < count; i++)
+        need(needed, steps[i]);
+}
+
+static void forget(needed_steps *needed) {
+    for (int64_t i = 0; i < needed->count; i++)
+        needed->seen[needed->steps[i]] = false;
+    needed->count = 0;
+}
+
+static const char *status_of(const slao_outcome *outcome, const needed_steps *needed) {
+    int64_t recorded = 0;
+    bool failed = false;
+    for (int64_t i = 0; i < needed->count; i++) {
+        recorded += outcome->steps[needed->steps[i]].recorded;
+        failed = failed || outcome->steps[needed->steps[i]].failed;
+    }
+    if (recorded == needed->count)
+        return "done";
+    return failed ? "failed" : recorded > 0 ? "partial" : "missing";
+}
+
+static void add_costs(const slao_outcome *outcome, const needed_steps *own,
+                      slao_trial_outcome *trial) {
+    trial->state_bytes = trial->peak_memory_bytes = NAN;
+    for (int64_t i = 0; i < own->count; i++) {
+        const slao_step_outcome *step = &outcome->steps[own->steps[i]];
+        if (!step->recorded)
+            continue;
+        if (outcome->plan->steps[own->steps[i]].kind == SLAO_STEP_EVALUATE) {
+            trial->eval_seconds += step->seconds;
+        } else {
+            trial->train_seconds += step->seconds;
+            trial->train_tokens += step->tokens;
+        }
+        /* fmax takes the number where the other is NaN */
+        trial->state_bytes = fmax(trial->state_bytes, step->state_bytes);
+        trial->peak_memory_bytes = fmax(trial->peak_memory_bytes, step->peak_memory_bytes);
+    }
+}
+
+static void read_scores(const slao_outcome *outcome, const int64_t *steps, int64_t count,
+                        double *scores, double *token_exact) {
+    for (int64_t i = 0; i < count; i++) {
+        bool known = steps[i] >= 0 && outcome->steps[steps[i]].recorded;
+        scores[i] = known ? outcome->steps[steps[i]].score : NAN;
+        if (token_exact)
+            token_exact[i] = known ? outcome->steps[steps[i]].token_exact : NAN;
+    }
+}
+
+/* The test examples of the i-th task, from any evaluation on it. */
+static int64_t examples_of(const slao_outcome *outcome, const slao_trial_steps *steps,
+                           int64_t n_tasks, int64_t task) {
+    for (int64_t row = 0; row < n_tasks + 2; row++) {
+        const int64_t *from = row < n_tasks    ? &steps->accuracy[row * n_tasks]
+                              : row == n_tasks ? steps->base
+                                               : steps->individual;
+        if (from[task] >= 0 && outcome->steps[from[task]].recorded)
+            return outcome->steps[from[task]].examples;
+    }
+    return 0;
+}
+
+static slao_status take_arrays(slao_trial_outcome *trial, int64_t n_tasks, slao_arena *arena) {
+    size_t n = (size_t)n_tasks;
+    SLAO_TRY(slao_arena_take(arena, &trial->accuracy, n * n, sizeof(double)));
+    SLAO_TRY(slao_arena_take(arena, &trial->token_exact, n * n, sizeof(double)));
+    SLAO_TRY(slao_arena_take(arena, &trial->base, n, sizeof(double)));
+    SLAO_TRY(slao_arena_take(arena, &trial->individual, n, sizeof(double)));
+    SLAO_TRY(slao_arena_take(arena, &trial->examples, n, sizeof(int64_t)));
+    return slao_arena_take(arena, &trial->final, n, sizeof(double));
+}
+
+static slao_status read_trial(slao_outcome *outcome, int64_t index, needed_steps *needed) {
+    const slao_trial *settings = &outcome->plan->spec->trials[index];
+    const slao_trial_steps *steps = &outcome->plan->trials[index];
+    int64_t n = settings->order->n_tasks;
+    slao_trial_outcome *trial = &outcome->trials[index];
+    *trial = (slao_trial_outcome){0};
+    SLAO_TRY(take_arrays(trial, n, outcome->arena));
+
+    need_all(needed, steps->finetunes, n);
+    need_all(needed, steps->adapters, n);
+    need_all(needed, steps->accuracy, n * n);
+    add_costs(outcome, needed, trial);
+    need_all(needed, steps->base, n);
+    need_all(needed, steps->individual, n);
+    trial->status = status_of(outcome, needed);
+    forget(needed);
+
+    read_scores(outcome, steps->accuracy, n * n, trial->accuracy, trial->token_exact);
+    read_scores(outcome, steps->base, n, trial->base, NULL);
+    read_scores(outcome, steps->individual, n, trial->individual, NULL);
+    for (int64_t i = 0; i < n; i++)
+        trial->examples[i] = examples_of(outcome, steps, n, i);
+    const slao_method *method = settings->method.method;
+    trial->diagonal = method->lineage == SLAO_LINEAGE_ALONE && !method->merge;
+    slao_scores scores = {
+        .n_tasks = n,
+        .scores = trial->accuracy,
+        .base = trial->base,
+        .individual = trial->individual,
+        .examples = trial->examples,
+        .diagonal = trial->diagonal,
+    };
+    trial->metrics = slao_metrics_of(&scores);
+    slao_final_scores(&scores, trial->final);
+    return SLAO_OK;
+}
+
+/* --- all of it --- */
+
+static slao_status read_all(slao_outcome *outcome) {
+    const slao_plan *plan = outcome->plan;
+    size_t n_steps = (size_t)plan->n_steps, n_trials = (size_t)plan->spec->n_trials;
+    needed_steps needed = {.plan = plan};
+    SLAO_TRY(slao_arena_new(&outcome->arena));
+    SLAO_TRY(slao_arena_take(outcome->arena, &outcome->steps, n_steps, sizeof *outcome->steps));
+    SLAO_TRY(slao_arena_take(outcome->arena, &outcome->trials, n_trials, sizeof *outcome->trials));
+    SLAO_TRY(slao_arena_take(outcome->arena, &needed.steps, n_steps, sizeof *needed.steps));
+    SLAO_TRY(slao_arena_take(outcome->arena, &needed.seen, n_steps, sizeof *needed.seen));
+    memset(needed.seen, 0, n_steps * sizeof *needed.seen);
+    for (int64_t i = 0; i < plan->n_steps; i++)
+        SLAO_TRY(read_step(outcome, i));
+    for (int64_t i = 0; i < plan->spec->n_trials; i++)
+        SLAO_TRY(read_trial(outcome, i, &needed));
+    return SLAO_OK;
+}
+
+slao_status slao_outcome_new(slao_outcome **outcome, const slao_plan *plan,
+                             const slao_store *const *stores, int64_t n_stores) {
+    SLAO_TRY(slao_allocate(outcome, 1, sizeof **outcome));
+    **outcome = (slao_outcome){.plan = plan, .stores = stores, .n_stores = n_stores};
+    slao_status status = read_all(*outcome);
+    if (status != SLAO_OK) {
+        slao_outcome_free(*outcome);
+        *outcome = NULL;
+    }
+    return status;
+}
+
+void slao_outcome_free(slao_outcome *outcome) {
+    if (!outcome)
+        return;
+    slao_arena_free(outcome->arena);
+    free(outcome);
+}

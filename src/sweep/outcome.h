@@ -1,0 +1,74 @@
+/* What came of a plan: of each step, as its record tells, and of each trial, put together from its
+ * steps.
+ *
+ * Records are looked for in one store or several (the shards of a sweep), in the order given; the
+ * first that has a step's record counts. Nothing here runs or writes anything.
+ */
+#ifndef SLAO_SWEEP_OUTCOME_H
+#define SLAO_SWEEP_OUTCOME_H
+
+#include "continual/metrics.h"
+#include "sweep/plan.h"
+#include "sweep/store.h"
+
+typedef struct {
+    bool recorded;       /* its record is in a store; nothing below means anything otherwise */
+    bool failed;         /* no record, but a log of why it failed */
+    const char *started; /* ISO 8601, UTC */
+    const char *host;
+    int64_t mpi_rank, tokens;
+    double seconds;
+    double state_bytes, peak_memory_bytes; /* NaN where the record has none */
+    double lambda, distance;               /* likewise */
+    const char *adapter_hash;              /* "" where the step leaves no adapter */
+    double score, token_exact;             /* of an evaluation; NaN otherwise */
+    int64_t examples;
+} slao_step_outcome;
+
+typedef struct {
+    /* "done": every step that the trial needs has its record; "failed": some has none but the log
+     * of a failure; "partial": some have none; "missing": all of them. */
+    const char *status;
+    double *accuracy, *token_exact; /* n_tasks x n_tasks, NaN where not evaluated */
+    double *base, *individual;      /* n_tasks */
+    int64_t *examples;              /* n_tasks, test examples; 0 if no evaluation tells */
+    double *final;                  /* n_tasks: the final scores that AA averages */
+    bool diagonal;                  /* each task was trained by itself (metrics.h) */
+    slao_metrics metrics;
+    /* Over the trial's own steps: its fine-tuning, merges and the evaluations of its matrix, not
+     * the references (untrained model, individual runs). A step that several trials share counts in
+     * each of them. */
+    double train_seconds, eval_seconds;
+    int64_t train_tokens;
+    double state_bytes, peak_memory_bytes; /* the largest of any own step; NaN if none tells */
+} slao_trial_outcome;
+
+typedef struct {
+    const slao_plan *plan;
+    const slao_store *const *stores;
+    int64_t n_stores;
+    slao_step_outcome *steps;   /* as plan->steps */
+    slao_trial_outcome *trials; /* as plan->trials */
+    slao_arena *arena;
+} slao_outcome;
+
+/* Reads the records. One that is damaged or lacks what its kind must have is SLAO_BAD_INPUT. The
+ * plan and the stores must outlive the outcome. */
+slao_status slao_outcome_new(slao_outcome **outcome, const slao_plan *plan,
+                             const slao_store *const *stores, int64_t n_stores);
+void slao_outcome_free(slao_outcome *outcome); /* NULL is allowed */
+
+/* The record of a step again, for its arrays; NULL without one. The caller deletes *record. */
+slao_status slao_outcome_record(const slao_outcome *outcome, int64_t step, cJSON **record);
+
+/* The numbers of a list, or of a list of equally long lists, at `key` of a record, row-major and in
+ * the outcome's arena; null is NaN. A list gives one column. An absent key, a null in place of the
+ * list, or no record at all, gives no rows. */
+typedef struct {
+    int64_t rows, columns;
+    double *values;
+} slao_record_array;
+slao_status slao_outcome_array(const slao_outcome *outcome, const cJSON *record, const char *key,
+                               slao_record_array *array);
+
+#endif

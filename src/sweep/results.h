@@ -1,0 +1,37 @@
+/* The results file: one HDF5 file per sweep, put together from a plan and the records of its steps.
+ *
+ *   /                 attributes: schema_version, name, spec, fingerprint, slao_version,
+ * git_commit, started, finished, hosts, ranks, mpi, blas, cpu /trials           a row per trial:
+ * its settings, status, metrics, costs /accuracy         a row per evaluated cell of all matrices
+ *   /orders           a row per setting: what the order of the tasks changes
+ *   /steps            a row per step that ran
+ *   /trial/ID/...     arrays of a trial: scores, losses, lambda used, geometry of the adapters
+ *
+ * It can be written at any time, and again from the store alone: what has not run is NaN, or not
+ * there. It appears whole, in place of an older one.
+ *
+ * The fingerprint is the same for two sweeps exactly if their results are: it covers, over trials
+ * sorted by id, the settings, the bits of all scores and losses, and the hash of the final adapters
+ * (the last fine-tuned and the last evaluated one); no names, paths, times or hosts.
+ */
+#ifndef SLAO_SWEEP_RESULTS_H
+#define SLAO_SWEEP_RESULTS_H
+
+#include "sweep/plan.h"
+#include "sweep/store.h"
+
+/* Raised when a reader of the file would have to change. */
+enum { SLAO_RESULTS_SCHEMA = 1 };
+
+typedef struct {
+    int64_t ranks;                /* of the sweep; 0: as many as the records show */
+    const char *mpi, *blas, *cpu; /* MPI library; BLAS and its kernel; CPU and its vector level */
+} slao_provenance;
+
+/* Writes `path` from the records in `stores` (see outcome.h). A full disk is SLAO_NO_RESOURCE, and
+ * what was at `path` stays. */
+slao_status slao_results_write(const char *path, const slao_plan *plan,
+                               const slao_store *const *stores, int64_t n_stores,
+                               const slao_provenance *provenance, char fingerprint[SLAO_HASH_TEXT]);
+
+#endif

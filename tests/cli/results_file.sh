@@ -1,0 +1,8 @@
+# The results file as h5py, pandas and h5ls see it: written by test_results from records of known numbers.
+set -euo pipefail
+folder=$(mktemp -d)
+trap 'rm -r "$folder"' EXIT
+"$(dirname "$SLAO")/tests/test_results" "$folder/out.h5" >"$folder/fingerprint"
+"$SLAO_SOURCE/build/python/bin/python" "$SLAO_SOURCE/tests/cli/results_file.py" "$folder/out.h5" "$(cat "$folder/fingerprint")"
+h5ls -r "$folder/out.h5" >"$folder/listing"
+grep -q '^/trial/0a0000000000/accuracy *Dataset {3, 3}$' "$folder/listing"
