@@ -1,6 +1,7 @@
 #include "cli/command.h"
 
 #include "slao_version.h"
+#include "sweep/provenance.h"
 
 #include <cblas.h>
 #include <stdio.h>
@@ -22,6 +23,14 @@ static void print_help(void) {
     printf(
         "\nexit codes: 0 done; 1 some trials failed; 2 wrong usage or bad input; 3 a resource was "
         "refused;\n            75 drained on request: the same command goes on\n");
+}
+
+static slao_status print_version(void) {
+    slao_machine machine;
+    SLAO_TRY(slao_machine_describe(&machine));
+    printf("slao %s (commit %s)\n%s; %s; %s\n%s\n", SLAO_VERSION, SLAO_GIT_COMMIT, machine.mpi,
+           machine.blas, machine.hdf5, machine.cpu);
+    return SLAO_OK;
 }
 
 /* OpenBLAS starts its threads as it is loaded, before main: a rank computes on the cores that it
@@ -52,15 +61,14 @@ int slao_cli_main(int argc, char **argv) {
         print_help();
         return argc < 2 ? SLAO_BAD_INPUT : SLAO_OK;
     }
-    if (strcmp(argv[1], "--version") == 0) {
-        printf("slao %s (%s)\n", SLAO_VERSION, SLAO_GIT_COMMIT);
-        return SLAO_OK;
-    }
     const slao_command *command = slao_commands;
     while (command->name && strcmp(command->name, argv[1]) != 0)
         command++;
-    slao_status status =
-        command->name ? command->run(argc - 1, argv + 1) : unknown_command(argv[1]);
+    slao_status status = SLAO_OK;
+    if (strcmp(argv[1], "--version") == 0)
+        status = print_version();
+    else
+        status = command->name ? command->run(argc - 1, argv + 1) : unknown_command(argv[1]);
     if (status != SLAO_OK && *slao_message())
         fprintf(stderr, "slao: %s\n", slao_message());
     if (fflush(stdout) != 0 && status == SLAO_OK) {

@@ -1,0 +1,53 @@
+#include "sweep/provenance.h"
+
+#include "linalg/vec.h"
+
+#include <cblas.h>
+#include <hdf5.h>
+#include <mpi.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The first line that begins with `key` and a colon in /proc/cpuinfo; empty where there is none
+ * (other CPUs). */
+static void cpu_fact(const char *key, char *value, size_t size) {
+    value[0] = '\0';
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    char line[256];
+    while (file && !value[0] && fgets(line, sizeof line, file)) {
+        char *colon = strchr(line, ':');
+        if (!colon || strncmp(line, key, strlen(key)) != 0)
+            continue;
+        line[strcspn(line, "\n")] = '\0';
+        snprintf(value, size, "%s", colon + (colon[1] == ' ' ? 2 : 1));
+    }
+    if (file)
+        fclose(file);
+}
+
+slao_status slao_machine_describe(slao_machine *machine) {
+    char library[MPI_MAX_LIBRARY_VERSION_STRING];
+    int length;
+    if (MPI_Get_library_version(library, &length) != MPI_SUCCESS)
+        return slao_fail(SLAO_BROKEN, "MPI does not tell its version");
+    library[strcspn(library, ",\n")] = '\0';
+    snprintf(machine->mpi, sizeof machine->mpi, "%.*s", SLAO_PROVENANCE_TEXT - 1, library);
+
+    const char *config = openblas_get_config(); /* "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ..." */
+    const char *second = strchr(config, ' ');
+    int named = second ? (int)(strcspn(second + 1, " ") + (size_t)(second + 1 - config))
+                       : (int)strlen(config);
+    snprintf(machine->blas, sizeof machine->blas, "%.*s, kernel %s", named, config,
+             openblas_get_corename());
+
+    unsigned major, minor, release;
+    if (H5get_libversion(&major, &minor, &release) < 0)
+        return slao_fail(SLAO_BROKEN, "HDF5 does not tell its version");
+    snprintf(machine->hdf5, sizeof machine->hdf5, "HDF5 %u.%u.%u", major, minor, release);
+
+    char name[96];
+    cpu_fact("model name", name, sizeof name);
+    snprintf(machine->cpu, sizeof machine->cpu, "%s, vector level %s", name[0] ? name : "CPU",
+             slao_vec()->name);
+    return SLAO_OK;
+}
