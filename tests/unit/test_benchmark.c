@@ -310,6 +310,31 @@ static void test_empty_instruction_means_no_options(void **state) {
     slao_task_free(task);
 }
 
+/* --- the project's own suite --- */
+
+static void test_quickstart_suite(void **state) {
+    (void)state;
+    const char *source = getenv("SLAO_SOURCE");
+    assert_non_null(source);
+    char *path;
+    assert_ok(slao_join_path(&path, source, "experiments/quickstart/suite"));
+    slao_benchmark_settings settings = {.format = "cl_benchmark", .path = path};
+    slao_task_names names;
+    assert_ok(slao_task_names_load(&names, &settings));
+    assert_int_equal(names.count, 5);
+    for (int64_t t = 0; t < names.count; t++) {
+        slao_task *task;
+        assert_ok(slao_task_load(&task, &settings, names.names[t]));
+        assert_int_equal(task->train.count, 240);
+        assert_int_equal(task->test.count, 100);
+        assert_int_equal(task->unanswerable, 0);
+        assert_non_null(strstr(task->train.examples[0].head, "?\nOption: "));
+        slao_task_free(task);
+    }
+    slao_task_names_free(&names);
+    free(path);
+}
+
 /* --- orders --- */
 
 static int count_tasks(const slao_published_order *order) {
@@ -366,6 +391,7 @@ int main(void) {
         with_folder(test_wrong_counts),
         with_folder(test_bad_files),
         with_folder(test_empty_instruction_means_no_options),
+        cmocka_unit_test(test_quickstart_suite),
         cmocka_unit_test(test_published_orders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
