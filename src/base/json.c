@@ -2,8 +2,10 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/number.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,8 +75,33 @@ slao_status slao_json_load(cJSON **root, const char *path) {
     return status;
 }
 
+/* cJSON prints 15 digits where it takes them for near enough: other numbers get their exact text,
+ * so that what is read back has the same bits. */
+static bool make_numbers_exact(cJSON *item) {
+    if (cJSON_IsNumber(item) && isfinite(item->valuedouble)) {
+        char text[SLAO_NUMBER_TEXT];
+        snprintf(text, sizeof text, "%1.15g", item->valuedouble);
+        if (strtod(text, NULL) != item->valuedouble) {
+            slao_number_text(text, item->valuedouble);
+            item->valuestring = cJSON_malloc(sizeof text);
+            if (!item->valuestring)
+                return false;
+            memcpy(item->valuestring, text, sizeof text);
+            item->type = cJSON_Raw;
+        }
+    }
+    cJSON *child;
+    cJSON_ArrayForEach (child, item) {
+        if (!make_numbers_exact(child))
+            return false;
+    }
+    return true;
+}
+
 slao_status slao_json_print(char **text, const cJSON *root) {
-    *text = cJSON_PrintUnformatted(root);
+    cJSON *exact = cJSON_Duplicate(root, true);
+    *text = exact && make_numbers_exact(exact) ? cJSON_PrintUnformatted(exact) : NULL;
+    cJSON_Delete(exact);
     return *text ? SLAO_OK : slao_fail(SLAO_NO_RESOURCE, "out of memory for a JSON text");
 }
 

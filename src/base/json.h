@@ -16,7 +16,8 @@
 slao_status slao_json_parse(cJSON **root, const char *text, size_t size, const char *name);
 slao_status slao_json_load(cJSON **root, const char *path);
 
-/* Prints without white space; the caller frees *text. */
+/* Prints without white space, numbers so that reading them gives the same bits; the caller frees
+ * *text. */
 slao_status slao_json_print(char **text, const cJSON *root);
 
 /* The value of `key`, or NULL. Linear: for objects of many keys, iterate instead. */

@@ -131,6 +131,15 @@ slao_status slao_arena_take(slao_arena *arena, void *pointer, size_t count, size
     return SLAO_OK;
 }
 
+slao_status slao_arena_copy_text(slao_arena *arena, const char **copy, const char *text) {
+    size_t size = strlen(text) + 1;
+    char *memory;
+    SLAO_TRY(slao_arena_take(arena, &memory, size, 1));
+    memcpy(memory, text, size);
+    *copy = memory;
+    return SLAO_OK;
+}
+
 slao_arena_mark slao_arena_here(const slao_arena *arena) {
     return arena->here;
 }

@@ -33,6 +33,9 @@ void slao_arena_free(slao_arena *arena); /* NULL is allowed */
  */
 slao_status slao_arena_take(slao_arena *arena, void *pointer, size_t count, size_t size);
 
+/* *copy becomes a copy of `text` in the arena. */
+slao_status slao_arena_copy_text(slao_arena *arena, const char **copy, const char *text);
+
 /* A mark and a return to it release everything taken in between; the memory is kept for the next
  * use. */
 typedef struct {

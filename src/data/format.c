@@ -133,12 +133,3 @@ slao_status slao_task_places_find(const slao_task_places *places, const char *na
     }
     return unknown_task(places, name, path);
 }
-
-slao_status slao_arena_copy_text(slao_arena *arena, const char **copy, const char *text) {
-    size_t size = strlen(text) + 1;
-    char *memory;
-    SLAO_TRY(slao_arena_take(arena, &memory, size, 1));
-    memcpy(memory, text, size);
-    *copy = memory;
-    return SLAO_OK;
-}

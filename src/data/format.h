@@ -48,7 +48,4 @@ typedef struct {
 
 extern const slao_benchmark_format slao_format_cl_benchmark;
 
-/* *copy becomes a copy of `text` in the arena. */
-slao_status slao_arena_copy_text(slao_arena *arena, const char **copy, const char *text);
-
 #endif

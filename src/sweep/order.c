@@ -24,13 +24,6 @@ typedef struct {
     size_t n_skipped, skipped_capacity;
 } order_reader;
 
-static slao_status keep_text(order_reader *reader, const char **kept, const char *text) {
-    char *copy;
-    SLAO_TRY(slao_arena_take(reader->arena, &copy, strlen(text) + 1, 1));
-    *kept = strcpy(copy, text);
-    return SLAO_OK;
-}
-
 static slao_status skip_task(order_reader *reader, const char *word) {
     for (size_t i = 0; i < reader->n_skipped; i++) {
         if (strcmp(reader->skipped[i], word) == 0)
@@ -38,7 +31,7 @@ static slao_status skip_task(order_reader *reader, const char *word) {
     }
     SLAO_TRY(slao_grow(&reader->skipped, &reader->skipped_capacity, reader->n_skipped + 1,
                        sizeof *reader->skipped));
-    SLAO_TRY(keep_text(reader, &reader->skipped[reader->n_skipped], word));
+    SLAO_TRY(slao_arena_copy_text(reader->arena, &reader->skipped[reader->n_skipped], word));
     reader->n_skipped++;
     return SLAO_OK;
 }
@@ -68,7 +61,7 @@ static slao_status add_task(order_reader *reader, const char **tasks, int64_t *c
         if (strcmp(tasks[i], name) == 0)
             return slao_fail(SLAO_BAD_INPUT, "%s: task %s comes twice in the order", path, name);
     }
-    SLAO_TRY(keep_text(reader, &tasks[*count], name));
+    SLAO_TRY(slao_arena_copy_text(reader->arena, &tasks[*count], name));
     ++*count;
     return SLAO_OK;
 }

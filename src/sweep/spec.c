@@ -9,21 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static slao_status keep_text(slao_spec *spec, const char **kept, const char *text) {
-    char *copy;
-    SLAO_TRY(slao_arena_take(spec->arena, &copy, strlen(text) + 1, 1));
-    *kept = strcpy(copy, text);
-    return SLAO_OK;
-}
-
 /* A path as the spec has it, counted from `folder` unless it is absolute. */
 static slao_status keep_path(slao_spec *spec, const char **kept, const char *path,
                              const char *folder) {
     if (path[0] == '/' || strcmp(folder, ".") == 0)
-        return keep_text(spec, kept, path);
+        return slao_arena_copy_text(spec->arena, kept, path);
     char *joined;
     SLAO_TRY(slao_join_path(&joined, folder, path));
-    slao_status status = keep_text(spec, kept, joined);
+    slao_status status = slao_arena_copy_text(spec->arena, kept, joined);
     free(joined);
     return status;
 }
@@ -81,7 +74,7 @@ static slao_status build(slao_spec *spec, const char *folder, const slao_method 
     SLAO_TRY(slao_trials_build(spec, &fields, methods, where));
     char *text;
     SLAO_TRY(slao_json_print(&text, spec->tree));
-    slao_status status = keep_text(spec, &spec->text, text);
+    slao_status status = slao_arena_copy_text(spec->arena, &spec->text, text);
     free(text);
     return status;
 }

@@ -3,8 +3,10 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/index.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/number.h"
 #include "base/random.h"
 
 #include <unistd.h>
@@ -200,6 +202,62 @@ static void test_json_syntax_errors_say_where(void **state) {
     assert_fails(slao_json_parse(&root, "{}x", 3, "f.json"), SLAO_BAD_INPUT, "f.json:1:3");
 }
 
+static void test_json_keeps_bits(void **state) {
+    (void)state;
+    const double numbers[] = {0.1, 0.30000000000000004, 1e-300 / 3, -2.0 / 3, 3, 0x1p53, 1e22 / 7};
+    enum { N = sizeof numbers / sizeof *numbers };
+    cJSON *list = cJSON_CreateDoubleArray(numbers, N), *again;
+    char *text;
+    assert_ok(slao_json_print(&text, list));
+    assert_ok(slao_json_parse(&again, text, strlen(text), "text"));
+    for (int i = 0; i < N; i++)
+        assert_near(cJSON_GetArrayItem(again, i)->valuedouble, numbers[i], 0);
+    assert_non_null(strstr(text, "[0.1,0.30000000000000004,"));
+    cJSON_Delete(again);
+    cJSON_Delete(list);
+    free(text);
+}
+
+static void test_numbers_as_text(void **state) {
+    (void)state;
+    static const struct {
+        double value;
+        const char *text;
+    } rows[] = {{0.5, "0.5"},     {1e-4, "0.0001"}, {1e-5, "1e-05"},
+                {-0.0, "0"},      {2, "2"},         {0.1 + 0.2, "0.30000000000000004"},
+                {1e300, "1e+300"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[SLAO_NUMBER_TEXT];
+        double back;
+        slao_number_text(text, rows[i].value);
+        assert_string_equal(text, rows[i].text);
+        assert_true(slao_number_parse(&back, text));
+        assert_near(back, rows[i].value, 0);
+    }
+    static const char *const wrong[] = {"", " 1", "1 ", "0x1", "inf", "nan", "1e999", "1.2.3", "e"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        double value;
+        if (slao_number_parse(&value, wrong[i]))
+            fail_msg("\"%s\" was taken for a number", wrong[i]);
+    }
+}
+
+static void test_index(void **state) {
+    (void)state;
+    slao_index index = {0};
+    enum { N = 10000 };
+    assert_int_equal(slao_index_find(&index, (slao_hash){.low = 1}), -1);
+    for (int64_t i = 0; i < N; i++) /* low halves collide by the dozen */
+        assert_ok(
+            slao_index_add(&index, (slao_hash){.high = (uint64_t)i, .low = (uint64_t)i / 16}, i));
+    for (int64_t i = 0; i < N; i++)
+        assert_int_equal(
+            slao_index_find(&index, (slao_hash){.high = (uint64_t)i, .low = (uint64_t)i / 16}), i);
+    assert_int_equal(slao_index_find(&index, (slao_hash){.high = N, .low = 0}), -1);
+    slao_index_free(&index);
+    assert_int_equal(slao_index_find(&index, (slao_hash){.low = 1}), -1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_messages_gather_context),
@@ -213,6 +271,9 @@ int main(void) {
         cmocka_unit_test(test_full_disk_is_a_refused_resource),
         cmocka_unit_test(test_json_by_table),
         cmocka_unit_test(test_json_syntax_errors_say_where),
+        cmocka_unit_test(test_json_keeps_bits),
+        cmocka_unit_test(test_numbers_as_text),
+        cmocka_unit_test(test_index),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
