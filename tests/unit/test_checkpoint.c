@@ -1,7 +1,9 @@
 /* model/: configs and checkpoints, against transformers (tests/reference/make_gguf_fixtures.py). */
 #include "test.h"
 
+#include "base/json.h"
 #include "fixture.h"
+#include "image.h"
 #include "model/checkpoint.h"
 #include "model/safetensors.h"
 
@@ -137,11 +139,445 @@ static void test_folder_and_gguf_agree(void **state) {
     slao_checkpoint_close(gguf);
 }
 
+/* ---- files that do not fit ---- */
+
+/* Sets `key` of the JSON object to `value` (JSON text; NULL removes the key). */
+static void set_key(cJSON *object, const char *key, const char *value) {
+    cJSON_DeleteItemFromObjectCaseSensitive(object, key);
+    if (value)
+        assert_ok(slao_json_add(object, key, cJSON_Parse(value)));
+}
+
+static void write_json(const cJSON *object, const char *folder, const char *name) {
+    char *text, *path;
+    assert_ok(slao_json_print(&text, object));
+    assert_ok(slao_join_path(&path, folder, name));
+    assert_ok(slao_write_file(path, text, strlen(text)));
+    free(path);
+    free(text);
+}
+
+/* The config of a folder whose config.json is that of the tiny model with one key set. */
+static slao_status try_config(slao_model_config *config, const char *key, const char *value) {
+    char *folder = scratch_folder(), *path = fixture("tiny/config.json");
+    cJSON *root;
+    bool tied_said;
+    assert_ok(slao_json_load(&root, path));
+    if (key)
+        set_key(root, key, value);
+    write_json(root, folder, "config.json");
+    slao_status status = slao_config_from_folder(config, &tied_said, folder);
+    if (status == SLAO_OK)
+        assert_int_equal(tied_said, !key || strcmp(key, "tie_word_embeddings") != 0);
+    cJSON_Delete(root);
+    free(path);
+    remove_scratch_folder(folder);
+    return status;
+}
+
+static void test_config_defaults(void **state) {
+    (void)state;
+    slao_model_config config;
+    assert_ok(try_config(&config, NULL, NULL));
+    assert_int_equal(config.eos, 2); /* without generation_config.json */
+    assert_ok(try_config(&config, "num_key_value_heads", NULL));
+    assert_int_equal(config.kv_heads, 4);
+    assert_ok(try_config(&config, "head_dim", "null"));
+    assert_int_equal(config.head_dim, 8);
+    assert_ok(try_config(&config, "head_dim", "10"));
+    assert_int_equal(config.head_dim, 10);
+    assert_ok(try_config(&config, "rope_parameters", NULL));
+    assert_near(config.rope_theta, 10000, 0);
+    assert_ok(try_config(&config, "rope_theta", "7")); /* rope_parameters wins */
+    assert_near(config.rope_theta, 5000, 0);
+    assert_ok(try_config(&config, "rms_norm_eps", NULL));
+    assert_near(config.rms_epsilon, 1e-6, 0);
+    assert_ok(try_config(&config, "max_position_embeddings", NULL));
+    assert_int_equal(config.max_positions, 2048);
+    assert_ok(try_config(&config, "tie_word_embeddings", NULL));
+    assert_false(config.tied_head);
+    assert_ok(try_config(&config, "eos_token_id", "7"));
+    assert_int_equal(config.eos, 7);
+    assert_int_equal(config.n_end_tokens, 1);
+    assert_ok(try_config(&config, "eos_token_id", "null"));
+    assert_int_equal(config.eos, -1);
+    assert_int_equal(config.n_end_tokens, 0);
+    assert_ok(try_config(&config, "rope_scaling", "{\"type\":\"default\"}"));
+    assert_ok(try_config(&config, "use_sliding_window", "false"));
+    assert_ok(try_config(&config, "a_new_key", "[1]"));
+}
+
+static void test_refused_configs(void **state) {
+    (void)state;
+    const struct {
+        const char *key, *value, *message;
+    } cases[] = {
+        {"model_type", "\"gpt2\"",
+         "model_type is \"gpt2\": slao supports the architectures: llama"},
+        {"model_type", NULL, "model_type is missing"},
+        {"hidden_size", NULL, "hidden_size is missing"},
+        {"hidden_size", "0", "hidden_size is 0"},
+        {"hidden_size", "1e9", "hidden size is 1000000000"},
+        {"num_hidden_layers", "2.5", "num_hidden_layers must be a whole number"},
+        {"num_key_value_heads", "3", "4 attention heads cannot share 3"},
+        {"head_dim", "7", "heads of size 7 are odd"},
+        {"rms_norm_eps", "-1", "epsilon is -1"},
+        {"rope_parameters", "{\"rope_theta\":0}", "base is 0"},
+        {"rope_parameters", "{\"rope_theta\":\"x\"}",
+         "rope_parameters.rope_theta must be a number"},
+        {"rope_parameters", "{\"rope_type\":\"yarn\"}", "rope_parameters.rope_type is \"yarn\""},
+        {"rope_scaling", "{\"type\":\"linear\",\"factor\":2}", "rope_scaling.type is \"linear\""},
+        {"rope_scaling", "{\"rope_type\":\"llama3\"}", "rope_scaling.rope_type is \"llama3\""},
+        {"rope_scaling", "{\"factor\":2}", "rope_scaling.factor"},
+        {"rope_scaling", "{\"rope_type\":3}", "not a string"},
+        {"rope_parameters", "{\"partial_rotary_factor\":0.5}", "partial_rotary_factor"},
+        {"attention_bias", "true", "attention_bias"},
+        {"mlp_bias", "true", "mlp_bias"},
+        {"sliding_window", "4096", "sliding_window"},
+        {"quantization_config", "{}", "quantization_config"},
+        {"hidden_act", "\"gelu\"", "hidden_act is \"gelu\""},
+        {"eos_token_id", "[1,2,3,4,5,6,7,8,9]", "more than 8 end tokens"},
+        {"eos_token_id", "-2", "eos_token_id is -2"},
+        {"eos_token_id", "\"x\"", "eos_token_id must be a whole number"},
+        {"bos_token_id", "1e10", "bos_token_id is 10000000000"},
+    };
+    slao_model_config config;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_fails(try_config(&config, cases[i].key, cases[i].value), SLAO_BAD_INPUT,
+                     cases[i].message);
+        assert_non_null(strstr(slao_message(), "config.json"));
+    }
+}
+
+/* ---- GGUF metadata ---- */
+
+static void put_integer(image *file, const char *key, uint32_t value) {
+    put_text(file, key);
+    put_u32(file, 4);
+    put_u32(file, value);
+}
+
+static void put_real(image *file, const char *key, float value) {
+    put_text(file, key);
+    put_u32(file, 6);
+    put(file, &value, sizeof value);
+}
+
+static void put_word(image *file, const char *key, const char *value) {
+    put_text(file, key);
+    put_u32(file, 8);
+    put_text(file, value);
+}
+
+/* The config of a GGUF file with a key more (an integer, unless `word` is given, or a real). */
+static slao_status try_gguf_config(slao_model_config *config, const char *key, uint32_t number,
+                                   float real, const char *word) {
+    image file = {.size = 0};
+    put(&file, "GGUF\3\0\0", 8);
+    put_u64(&file, 0);
+    put_u64(&file, 9);
+    bool other = strcmp(key, "general.architecture") == 0;
+    put_word(&file, "general.architecture", other ? word : "llama");
+    const struct {
+        const char *key;
+        uint32_t value;
+    } integers[] = {{"llama.block_count", 2},          {"llama.context_length", 64},
+                    {"llama.embedding_length", 32},    {"llama.feed_forward_length", 64},
+                    {"llama.attention.head_count", 4}, {"tokenizer.ggml.eos_token_id", 5}};
+    for (size_t i = 0; i < sizeof integers / sizeof *integers; i++)
+        put_integer(&file, strcmp(key, integers[i].key) == 0 ? "other" : integers[i].key,
+                    integers[i].value);
+    put_real(&file, "llama.attention.layer_norm_rms_epsilon", 1e-5F);
+    if (word)
+        put_word(&file, other ? "other" : key, word);
+    else if (real != 0)
+        put_real(&file, key, real);
+    else
+        put_integer(&file, key, number);
+    const char *path = scratch_file(file.bytes, file.size);
+    slao_gguf *gguf;
+    assert_ok(slao_gguf_open(&gguf, path));
+    slao_status status = slao_config_from_gguf(config, gguf, path);
+    slao_gguf_close(gguf);
+    return status;
+}
+
+static void test_gguf_configs(void **state) {
+    (void)state;
+    slao_model_config config;
+    assert_ok(try_gguf_config(&config, "tokenizer.ggml.eot_token_id", 9, 0, NULL));
+    assert_int_equal(config.kv_heads, 4);
+    assert_int_equal(config.head_dim, 8);
+    assert_near(config.rope_theta, 10000, 0);
+    assert_int_equal(config.bos, -1);
+    assert_int_equal(config.eos, 5);
+    assert_int_equal(config.n_end_tokens, 2);
+    assert_ok(try_gguf_config(&config, "llama.attention.key_length", 16, 0, NULL));
+    assert_int_equal(config.head_dim, 16);
+    assert_ok(try_gguf_config(&config, "llama.rope.scaling.type", 0, 0, "none"));
+    assert_ok(try_gguf_config(&config, "llama.rope.dimension_count", 8, 0, NULL));
+    const struct {
+        const char *key;
+        uint32_t number;
+        float real;
+        const char *word, *message;
+    } cases[] = {
+        {"general.architecture", 0, 0, "gptneox", "general.architecture is \"gptneox\""},
+        {"llama.block_count", 0, 2.5F, NULL, "llama.block_count must be a value of kind integer"},
+        {"llama.block_count", 0, 0, NULL, "number of layers is 0"},
+        {"llama.attention.head_count", 0, 0, NULL, "number of attention heads is 0"},
+        {"llama.attention.head_count_kv", 0, 0, NULL, "key and value heads is 0"},
+        {"llama.attention.head_count_kv", 3, 0, NULL, "cannot share 3"},
+        {"llama.rope.dimension_count", 4, 0, NULL, "llama.rope.dimension_count is 4"},
+        {"llama.attention.value_length", 4, 0, NULL, "llama.attention.value_length is 4"},
+        {"llama.attention.sliding_window", 64, 0, NULL, "llama.attention.sliding_window is 64"},
+        {"llama.expert_count", 8, 0, NULL, "llama.expert_count is 8"},
+        {"llama.rope.scaling.factor", 0, 2, NULL, "llama.rope.scaling.factor is 2"},
+        {"llama.rope.scale_linear", 0, 4, NULL, "llama.rope.scale_linear is 4"},
+        {"llama.rope.scaling.type", 0, 0, "yarn", "llama.rope.scaling.type is \"yarn\""},
+        {"llama.rope.freq_base", 0, -1, NULL, "base is -1"},
+        {"tokenizer.ggml.eos_token_id", UINT32_MAX, 0, NULL, "eos_token_id is 4294967295"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_fails(
+            try_gguf_config(&config, cases[i].key, cases[i].number, cases[i].real, cases[i].word),
+            SLAO_BAD_INPUT, cases[i].message);
+        assert_non_null(strstr(slao_message(), "/tmp/slao-test-"));
+    }
+    slao_gguf *gguf;
+    char *path = fixture("expansion.gguf"); /* has an architecture, but nothing of it */
+    assert_ok(slao_gguf_open(&gguf, path));
+    assert_fails(slao_config_from_gguf(&config, gguf, path), SLAO_BAD_INPUT,
+                 "llama.block_count is missing");
+    slao_gguf_close(gguf);
+    free(path);
+}
+
+/* ---- tensors too few, too many, of the wrong shape ---- */
+
+/* What is changed of the tiny model as fp32. */
+typedef struct {
+    const char *without, *extra, *transposed;
+    const char *tied; /* tie_word_embeddings, JSON; NULL: absent */
+    bool own_head, head_differs;
+} variant;
+
+static slao_status try_variant(slao_checkpoint **checkpoint, const variant *v) {
+    slao_checkpoint *tiny = open_fixture("tiny");
+    const slao_tensor_list *list = slao_checkpoint_tensors(tiny);
+    enum { MOST = 32 };
+    slao_safetensors_item items[MOST];
+    float *values[MOST];
+    int64_t n = 0, n_values = list->count;
+    for (int64_t i = 0; i < n_values; i++) {
+        const slao_tensor *tensor = &list->tensors[i];
+        values[i] = expand(tiny, tensor->name);
+        if (v->without && strcmp(v->without, tensor->name) == 0)
+            continue;
+        bool turn = v->transposed && strcmp(v->transposed, tensor->name) == 0;
+        items[n++] =
+            (slao_safetensors_item){tensor->name,
+                                    tensor->n_dims,
+                                    {tensor->shape[turn ? 1 : 0], tensor->shape[turn ? 0 : 1]},
+                                    values[i]};
+    }
+    if (v->extra)
+        items[n++] = (slao_safetensors_item){v->extra, 1, {4}, values[0]};
+    float *head = expand(tiny, "model.embed_tokens.weight");
+    if (v->head_differs)
+        head[5] += 1;
+    if (v->own_head)
+        items[n++] = (slao_safetensors_item){"lm_head.weight", 2, {24, 32}, head};
+    char *folder = scratch_folder(), *weights, *path = fixture("tiny/config.json");
+    cJSON *root;
+    assert_ok(slao_json_load(&root, path));
+    set_key(root, "tie_word_embeddings", v->tied);
+    set_key(root, "vocab_size", "20"); /* the embedding has more rows, and wins */
+    write_json(root, folder, "config.json");
+    assert_ok(slao_join_path(&weights, folder, "model.safetensors"));
+    assert_ok(slao_safetensors_write(weights, items, n, NULL, 0));
+    slao_status status = slao_checkpoint_open(checkpoint, folder);
+    cJSON_Delete(root);
+    for (int64_t i = 0; i < n_values; i++)
+        free(values[i]);
+    free(head);
+    free(path);
+    free(weights);
+    remove_scratch_folder(folder); /* what is mapped stays readable */
+    slao_checkpoint_close(tiny);
+    return status;
+}
+
+static void test_heads(void **state) {
+    (void)state;
+    const struct {
+        variant v;
+        bool tied;
+    } good[] = {
+        {{.tied = "true"}, true},
+        {{.tied = NULL}, true},
+        {{.tied = "true", .own_head = true}, true},
+        {{.tied = "false", .own_head = true}, false},
+        {{.tied = "false", .own_head = true, .head_differs = true}, false},
+        {{.tied = NULL, .own_head = true, .head_differs = true}, false},
+    };
+    slao_checkpoint *checkpoint;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_ok(try_variant(&checkpoint, &good[i].v));
+        assert_int_equal(slao_checkpoint_config(checkpoint)->tied_head, good[i].tied);
+        assert_int_equal(slao_checkpoint_config(checkpoint)->vocabulary, 24);
+        if (!good[i].tied) {
+            float *head = expand(checkpoint, "lm_head.weight");
+            float *embedding = expand(checkpoint, "model.embed_tokens.weight");
+            assert_int_equal(head[5] != embedding[5], good[i].v.head_differs);
+            free(head);
+            free(embedding);
+        }
+        slao_checkpoint_close(checkpoint);
+    }
+    assert_fails(try_variant(&checkpoint, &(variant){.tied = "false"}), SLAO_BAD_INPUT,
+                 "lm_head.weight is missing");
+    assert_fails(try_variant(&checkpoint,
+                             &(variant){.tied = "true", .own_head = true, .head_differs = true}),
+                 SLAO_BAD_INPUT, "lm_head.weight differs");
+}
+
+static void test_wrong_tensors(void **state) {
+    (void)state;
+    slao_checkpoint *checkpoint;
+    assert_ok(try_variant(&checkpoint,
+                          &(variant){.extra = "model.layers.0.self_attn.rotary_emb.inv_freq"}));
+    slao_checkpoint_close(checkpoint);
+    assert_fails(
+        try_variant(&checkpoint, &(variant){.without = "model.layers.1.mlp.up_proj.weight"}),
+        SLAO_BAD_INPUT, "model.safetensors: tensor model.layers.1.mlp.up_proj.weight is missing");
+    assert_null(checkpoint);
+    assert_fails(
+        try_variant(&checkpoint, &(variant){.extra = "model.layers.2.input_layernorm.weight"}),
+        SLAO_BAD_INPUT, "tensor model.layers.2.input_layernorm.weight is not part of a llama");
+    assert_fails(
+        try_variant(&checkpoint, &(variant){.extra = "model.layers.0.self_attn.q_proj.bias"}),
+        SLAO_BAD_INPUT, "self_attn.q_proj.bias is not part of");
+    assert_fails(
+        try_variant(&checkpoint, &(variant){.transposed = "model.layers.0.mlp.down_proj.weight"}),
+        SLAO_BAD_INPUT,
+        "tensor model.layers.0.mlp.down_proj.weight is of shape [64, 32], but must be [32, 64]");
+    assert_fails(try_variant(&checkpoint, &(variant){.transposed = "model.embed_tokens.weight"}),
+                 SLAO_BAD_INPUT, "model.embed_tokens.weight is of shape [32, 24]");
+}
+
+/* The tiny GGUF file with one tensor's name changed. */
+static void test_wrong_gguf_tensors(void **state) {
+    (void)state;
+    static const char name[] = "blk.1.attn_q.weight";
+    char *path = fixture("tiny.gguf"), *bytes;
+    size_t size;
+    assert_ok(slao_read_text(&bytes, &size, path));
+    char *place = memmem(bytes, size, name, sizeof name - 1);
+    assert_non_null(place);
+    slao_checkpoint *checkpoint;
+    memcpy(place, "blk.1.attn_q.wEight", sizeof name - 1);
+    assert_fails(slao_checkpoint_open(&checkpoint, scratch_file(bytes, size)), SLAO_BAD_INPUT,
+                 "tensor blk.1.attn_q.weight is missing");
+    memcpy(place, name, sizeof name - 1);
+    assert_fails(slao_checkpoint_open(&checkpoint, scratch_file(bytes, size - 1)), SLAO_BAD_INPUT,
+                 "truncated");
+    place[3] = '\0';
+    assert_fails(slao_checkpoint_open(&checkpoint, scratch_file(bytes, size)), SLAO_BAD_INPUT,
+                 "zero byte");
+    free(bytes);
+    free(path);
+}
+
+static void test_missing_files(void **state) {
+    (void)state;
+    slao_checkpoint *checkpoint;
+    assert_fails(slao_checkpoint_open(&checkpoint, "/nonexistent/model"), SLAO_BAD_INPUT,
+                 "/nonexistent/model");
+    char *folder = scratch_folder(), *path = fixture("tiny/config.json");
+    assert_fails(slao_checkpoint_open(&checkpoint, folder), SLAO_BAD_INPUT, "config.json");
+    cJSON *root;
+    assert_ok(slao_json_load(&root, path));
+    write_json(root, folder, "config.json");
+    assert_fails(slao_checkpoint_open(&checkpoint, folder), SLAO_BAD_INPUT,
+                 "model.safetensors is missing");
+    cJSON_Delete(root);
+    free(path);
+    remove_scratch_folder(folder);
+}
+
+static void test_hashes(void **state) {
+    (void)state;
+    slao_checkpoint *open[3];
+    slao_hash hashes[3], again;
+    open[0] = open_fixture("tiny");
+    open[1] = open_fixture("tiny.gguf");
+    assert_ok(try_variant(&open[2], &(variant){.tied = "true"}));
+    for (int i = 0; i < 3; i++)
+        assert_ok(slao_checkpoint_hash(open[i], &hashes[i]));
+    assert_ok(slao_checkpoint_hash(open[0], &again));
+    assert_true(slao_hash_equal(hashes[0], again));
+    assert_false(slao_hash_equal(hashes[0], hashes[1])); /* other bytes */
+    assert_false(slao_hash_equal(hashes[0], hashes[2]));
+    for (int i = 0; i < 3; i++)
+        slao_checkpoint_close(open[i]);
+    /* one bit of one weight */
+    char *path = fixture("tiny.gguf"), *bytes;
+    size_t size;
+    assert_ok(slao_read_text(&bytes, &size, path));
+    bytes[size - 1] ^= 1;
+    assert_ok(slao_checkpoint_open(&open[0], scratch_file(bytes, size)));
+    assert_ok(slao_checkpoint_hash(open[0], &again));
+    assert_false(slao_hash_equal(hashes[1], again));
+    slao_checkpoint_close(open[0]);
+    free(bytes);
+    free(path);
+}
+
+static void test_modules(void **state) {
+    (void)state;
+    const slao_model_config config = {
+        .hidden = 10, .heads = 4, .kv_heads = 2, .head_dim = 6, .intermediate = 30};
+    const struct {
+        const char *name, *path;
+        int64_t d_out, d_in;
+    } expected[SLAO_N_MODULES] = {
+        {"q_proj", "self_attn.q_proj", 24, 10}, {"k_proj", "self_attn.k_proj", 12, 10},
+        {"v_proj", "self_attn.v_proj", 12, 10}, {"o_proj", "self_attn.o_proj", 10, 24},
+        {"gate_proj", "mlp.gate_proj", 30, 10}, {"up_proj", "mlp.up_proj", 30, 10},
+        {"down_proj", "mlp.down_proj", 10, 30},
+    };
+    for (slao_module module = 0; module < SLAO_N_MODULES; module++) {
+        int64_t d_out, d_in;
+        slao_module_shape(&config, module, &d_out, &d_in);
+        assert_int_equal(d_out, expected[module].d_out);
+        assert_int_equal(d_in, expected[module].d_in);
+        assert_string_equal(slao_module_name(module), expected[module].name);
+        assert_string_equal(slao_module_path(module), expected[module].path);
+        assert_int_equal(slao_module_by_name(expected[module].name), module);
+    }
+    assert_int_equal(slao_module_by_name("qkv_proj"), SLAO_N_MODULES);
+}
+
+static int remove_scratch_file(void **state) {
+    (void)state;
+    return unlink(scratch_file("", 0));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_modules),
         cmocka_unit_test(test_default_model),
         cmocka_unit_test(test_default_model_values),
         cmocka_unit_test(test_folder_and_gguf_agree),
+        cmocka_unit_test(test_config_defaults),
+        cmocka_unit_test(test_refused_configs),
+        cmocka_unit_test(test_gguf_configs),
+        cmocka_unit_test(test_heads),
+        cmocka_unit_test(test_wrong_tensors),
+        cmocka_unit_test(test_wrong_gguf_tensors),
+        cmocka_unit_test(test_missing_files),
+        cmocka_unit_test(test_hashes),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, remove_scratch_file);
 }

@@ -4,6 +4,7 @@
 
 #include "base/random.h"
 #include "fixture.h"
+#include "image.h"
 #include "model/gguf.h"
 #include "model/safetensors.h"
 
@@ -109,30 +110,6 @@ static void test_gguf_metadata(void **state) {
 }
 
 /* ---- a GGUF file made by hand ---- */
-
-typedef struct {
-    unsigned char bytes[1024];
-    size_t size;
-} image;
-
-static void put(image *file, const void *bytes, size_t count) {
-    assert_true(file->size + count <= sizeof file->bytes);
-    memcpy(file->bytes + file->size, bytes, count);
-    file->size += count;
-}
-
-static void put_u32(image *file, uint32_t value) {
-    put(file, &value, sizeof value);
-}
-
-static void put_u64(image *file, uint64_t value) {
-    put(file, &value, sizeof value);
-}
-
-static void put_text(image *file, const char *text) {
-    put_u64(file, strlen(text));
-    put(file, text, strlen(text));
-}
 
 /* What the tests below change; the zero value of each is the good file. */
 typedef struct {
