@@ -63,14 +63,14 @@ struct slao_gguf {
 typedef struct {
     const unsigned char *bytes;
     size_t size, at;
-    const char *path;
+    const char *path, *owner; /* owner: what is being read, for messages */
 } cursor;
 
 static slao_status take(cursor *c, const unsigned char **bytes, uint64_t count, const char *what) {
     if (count > c->size - c->at)
         return slao_fail(SLAO_BAD_INPUT,
-                         "%s: byte %zu: the file ends within %s: it is truncated or damaged",
-                         c->path, c->at, what);
+                         "%s: byte %zu: %s: the file ends within %s: it is truncated or damaged",
+                         c->path, c->at, c->owner, what);
     *bytes = c->bytes + c->at;
     c->at += (size_t)count;
     return SLAO_OK;
@@ -98,8 +98,9 @@ static slao_status take_count(cursor *c, int64_t *count, size_t least, const cha
     SLAO_TRY(take_u64(c, &value, what));
     if (value > (c->size - c->at) / least)
         return slao_fail(SLAO_BAD_INPUT,
-                         "%s: byte %zu: %s is %llu, more than the rest of the file can hold",
-                         c->path, at, what, (unsigned long long)value);
+                         "%s: byte %zu: %s: %s is %llu, more than the rest of the file can hold: "
+                         "it is truncated or damaged",
+                         c->path, at, c->owner, what, (unsigned long long)value);
     *count = (int64_t)value;
     return SLAO_OK;
 }
@@ -119,21 +120,22 @@ static slao_status take_text(cursor *c, slao_arena *arena, const char **text, bo
     return SLAO_OK;
 }
 
-/* A key or the name of a tensor. */
+/* A key or the name of a tensor: the owner of what follows. */
 static slao_status take_name(cursor *c, slao_arena *arena, const char **name, const char *what) {
     size_t at = c->at;
     bool zero_byte = false;
     SLAO_TRY(take_text(c, arena, name, &zero_byte, what));
     if (zero_byte || !**name)
-        return slao_fail(SLAO_BAD_INPUT, "%s: byte %zu: %s is empty or holds a zero byte", c->path,
-                         at, what);
+        return slao_fail(SLAO_BAD_INPUT, "%s: byte %zu: %s: %s is empty or holds a zero byte",
+                         c->path, at, c->owner, what);
+    c->owner = *name;
     return SLAO_OK;
 }
 
 static slao_status take_type(cursor *c, value_type *type, const char *key) {
     size_t at = c->at;
     uint32_t number = 0;
-    SLAO_TRY_IN(take_u32(c, &number, "a type"), "key %s", key);
+    SLAO_TRY(take_u32(c, &number, "its type"));
     if (number >= N_TYPES)
         return slao_fail(SLAO_BAD_INPUT, "%s: byte %zu: key %s has a value of the unknown type %u",
                          c->path, at, key, number);
@@ -168,18 +170,16 @@ static slao_status read_array(cursor *c, slao_arena *arena, entry *e) {
         return slao_fail(SLAO_BAD_INPUT,
                          "%s: byte %zu: key %s is an array of arrays, which slao does not read",
                          c->path, c->at, e->key);
-    SLAO_TRY_IN(take_count(c, &e->count, types[e->element].size, "the length of an array"),
-                "key %s", e->key);
+    SLAO_TRY(take_count(c, &e->count, types[e->element].size, "the length of an array"));
     size_t count = (size_t)e->count;
     if (types[e->element].kind == WORDS) {
         SLAO_TRY(slao_arena_take(arena, &e->texts, count, sizeof *e->texts));
         for (size_t i = 0; i < count; i++)
-            SLAO_TRY_IN(take_text(c, arena, &e->texts[i], &e->zero_byte, "a text"),
-                        "key %s: element %zu", e->key, i);
+            SLAO_TRY(take_text(c, arena, &e->texts[i], &e->zero_byte, "a text of the array"));
         return SLAO_OK;
     }
     size_t size = types[e->element].size;
-    SLAO_TRY(take(c, &e->bytes, count * size, e->key));
+    SLAO_TRY(take(c, &e->bytes, count * size, "an array"));
     if (types[e->element].kind == REAL)
         return SLAO_OK;
     SLAO_TRY(slao_arena_take(arena, &e->integers, count, sizeof *e->integers));
@@ -192,14 +192,15 @@ static slao_status read_array(cursor *c, slao_arena *arena, entry *e) {
 }
 
 static slao_status read_entry(cursor *c, slao_arena *arena, entry *e) {
-    SLAO_TRY(take_name(c, arena, &e->key, "a metadata key"));
+    c->owner = "metadata";
+    SLAO_TRY(take_name(c, arena, &e->key, "a key"));
     SLAO_TRY(take_type(c, &e->type, e->key));
     switch (types[e->type].kind) {
     case INTEGER:
     case REAL:
-        return take(c, &e->bytes, types[e->type].size, e->key);
+        return take(c, &e->bytes, types[e->type].size, "its value");
     case WORDS:
-        return take_text(c, arena, &e->text, &e->zero_byte, e->key);
+        return take_text(c, arena, &e->text, &e->zero_byte, "its value");
     case LIST:
         return read_array(c, arena, e);
     }
@@ -229,20 +230,21 @@ static slao_status read_tensor(cursor *c, slao_arena *arena, slao_tensor *tensor
                                uint64_t *offset) {
     size_t at = c->at;
     uint32_t n_dims = 0, number = 0;
-    SLAO_TRY(take_name(c, arena, &tensor->name, "the name of a tensor"));
-    SLAO_TRY(take_u32(c, &n_dims, tensor->name));
+    c->owner = "tensors";
+    SLAO_TRY(take_name(c, arena, &tensor->name, "a name"));
+    SLAO_TRY(take_u32(c, &n_dims, "its number of dimensions"));
     if (n_dims > SLAO_MAX_DIMS)
         return slao_fail(SLAO_BAD_INPUT, "%s: byte %zu: tensor %s has %u dimensions, more than %d",
                          c->path, at, tensor->name, n_dims, SLAO_MAX_DIMS);
     int64_t shape[SLAO_MAX_DIMS];
     for (uint32_t i = 0; i < n_dims; i++) {
         uint64_t size = 0;
-        SLAO_TRY(take_u64(c, &size, tensor->name));
+        SLAO_TRY(take_u64(c, &size, "its dimensions"));
         /* what does not fit becomes -1 and is refused with the negative ones */
         shape[n_dims - 1 - i] = size <= INT64_MAX ? (int64_t)size : -1;
     }
-    SLAO_TRY(take_u32(c, &number, tensor->name));
-    SLAO_TRY(take_u64(c, offset, tensor->name));
+    SLAO_TRY(take_u32(c, &number, "its type"));
+    SLAO_TRY(take_u64(c, offset, "its offset"));
     slao_dtype dtype = slao_dtype_by_ggml_number(number);
     if (dtype == SLAO_N_DTYPES)
         return slao_fail(SLAO_BAD_INPUT,
@@ -307,7 +309,8 @@ static slao_status read_file(slao_gguf *gguf) {
         LEAST_ENTRY = 8 + 1 + 4 + 1,     /* a key of one letter and a value of one byte */
         LEAST_TENSOR = 8 + 1 + 4 + 4 + 8 /* a name of one letter and no dimension */
     };
-    cursor c = {.bytes = gguf->file.bytes, .size = gguf->file.size, .path = gguf->path};
+    cursor c = {
+        .bytes = gguf->file.bytes, .size = gguf->file.size, .path = gguf->path, .owner = "header"};
     const unsigned char *magic;
     uint32_t version = 0;
     if (c.size < 4 || memcmp(c.bytes, "GGUF", 4) != 0)
