@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 const slao_command slao_commands[] = {
+    {"plan", "what a sweep would run, and what its trials share", slao_command_plan},
     {"probe", "loss, logits and gradients on given token ids", slao_command_probe},
     {NULL, NULL, NULL},
 };
