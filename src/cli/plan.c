@@ -177,8 +177,7 @@ slao_status slao_command_plan(int argc, char **argv) {
     if (status == SLAO_OK && !helped)
         status = ranks >= 1 ? run(arguments[0], &settings, ranks, json)
                             : slao_fail(SLAO_BAD_INPUT, "--ranks must be at least 1");
-    if (status == SLAO_OK || helped)
-        free(arguments);
+    free(arguments);
     free(settings.values);
     return status;
 }
