@@ -13,7 +13,9 @@ typedef struct {
     slao_command_function *run;
 } slao_command;
 
-slao_command_function slao_command_inspect, slao_command_probe;
+slao_command_function slao_command_inspect;
+slao_command_function slao_command_plan;
+slao_command_function slao_command_probe;
 
 extern const slao_command slao_commands[]; /* ends in a row without a name */
 

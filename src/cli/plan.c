@@ -1,7 +1,8 @@
-#include "cli/plan.h"
+/* slao plan: what a sweep would run. */
+#include "cli/command.h"
 
-#include "cli/options.h"
 #include "base/json.h"
+#include "cli/options.h"
 #include "model/checkpoint.h"
 #include "sweep/plan.h"
 
@@ -78,8 +79,8 @@ static void print_text(const slao_plan *plan, const summary *sums, int64_t ranks
     printf("\n%-18s %14s %14s\n", "", "not shared", "shared");
     for (int i = 0; i < N_COUNTS; i++)
         printf("%-18s %14" PRId64 " %14" PRId64 "\n", labels[i], sums->without[i], sums->with[i]);
-    printf("\n%" PRId64 " rank%s: at most %.1f times as fast as one\n", ranks, ranks == 1 ? "" : "s",
-           most_speed_up(sums, ranks));
+    printf("\n%" PRId64 " rank%s: at most %.1f times as fast as one\n", ranks,
+           ranks == 1 ? "" : "s", most_speed_up(sums, ranks));
 }
 
 static slao_status fill_json(cJSON *root, const slao_plan *plan, const summary *sums,
@@ -89,16 +90,16 @@ static slao_status fill_json(cJSON *root, const slao_plan *plan, const summary *
     SLAO_TRY(slao_json_add_real(root, "trials", (double)spec->n_trials));
     SLAO_TRY(slao_json_add_real(root, "orders", (double)spec->n_orders));
     SLAO_TRY(slao_json_add_real(root, "tasks", (double)plan->n_tasks));
-    SLAO_TRY(slao_json_add(root, "skipped_tasks",
-                           cJSON_CreateStringArray((const char *const *)spec->skipped,
-                                                   (int)spec->n_skipped)));
+    SLAO_TRY(slao_json_add(
+        root, "skipped_tasks",
+        cJSON_CreateStringArray((const char *const *)spec->skipped, (int)spec->n_skipped)));
     const char *const names[] = {"without_sharing", "with_sharing"};
     const int64_t *const counts[] = {sums->without, sums->with};
     for (int n = 0; n < 2; n++) {
         SLAO_TRY(slao_json_add(root, names[n], cJSON_CreateObject()));
         for (int i = 0; i < N_COUNTS; i++)
-            SLAO_TRY(slao_json_add_real(slao_json_find(root, names[n]), keys[i],
-                                        (double)counts[n][i]));
+            SLAO_TRY(
+                slao_json_add_real(slao_json_find(root, names[n]), keys[i], (double)counts[n][i]));
     }
     SLAO_TRY(slao_json_add_real(root, "ranks", (double)ranks));
     return slao_json_add_real(root, "speed_up_at_most", most_speed_up(sums, ranks));
@@ -148,12 +149,13 @@ done:
     return status;
 }
 
-slao_status slao_plan_command(int argc, char **argv) {
+slao_status slao_command_plan(int argc, char **argv) {
     int64_t ranks = 1;
     bool json = false, helped;
     slao_option_list settings = {0};
     const slao_option options[] = {
-        {"--ranks", NULL, SLAO_OPTION_INTEGER, "N", "how much faster N ranks can be", &ranks, false},
+        {"--ranks", NULL, SLAO_OPTION_INTEGER, "N", "how much faster N ranks can be", &ranks,
+         false},
         {"--json", NULL, SLAO_OPTION_FLAG, NULL, "one JSON document", &json, false},
         {"--set", NULL, SLAO_OPTION_LIST, "KEY=VALUE",
          "a key of the spec by its dotted path, or preset=NAME; may come several times", &settings,
@@ -171,13 +173,11 @@ slao_status slao_plan_command(int argc, char **argv) {
     };
     const char **arguments;
     int64_t n_arguments;
-    slao_status status =
-        slao_options_parse(argc, argv, &usage, &arguments, &n_arguments, &helped);
+    slao_status status = slao_options_parse(argc, argv, &usage, &arguments, &n_arguments, &helped);
     if (status == SLAO_OK && !helped)
         status = ranks >= 1 ? run(arguments[0], &settings, ranks, json)
                             : slao_fail(SLAO_BAD_INPUT, "--ranks must be at least 1");
-    if (status == SLAO_OK || helped)
-        free(arguments);
+    free(arguments);
     free(settings.values);
     return status;
 }

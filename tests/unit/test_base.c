@@ -127,6 +127,7 @@ static void test_files_appear_whole(void **state) {
     assert_ok(slao_read_text(&text, &size, path));
     assert_string_equal(text, "hello");
     assert_int_equal(size, 5);
+    free(text);
     assert_fails(slao_write_file("/nowhere/file", "x", 1), SLAO_BAD_INPUT, "/nowhere/file");
     assert_fails(slao_read_text(&text, NULL, folder), SLAO_BAD_INPUT, "not a regular file");
     unlink(path);

@@ -1,6 +1,8 @@
 /* continual/method: the table, and options on a table of the test's own. */
 #include "test.h"
 
+#include "adapter/merge.h"
+#include "adapter/start.h"
 #include "continual/method.h"
 
 static const char *const starts[] = {"fresh", "qr-last", "previous", NULL};
@@ -22,8 +24,13 @@ static void test_rows_fit_together(void **state) {
         assert_ok(slao_method_choose(&choice, slao_methods, method->name, "x"));
         assert_ptr_equal(choice.method, method);
         assert_true(method->help[0] != '\0');
-        if (method->lineage == SLAO_LINEAGE_SEQUENCE)
-            assert_non_null(slao_method_start(&choice));
+        if (method->lineage == SLAO_LINEAGE_SEQUENCE) {
+            const slao_start_rule *rule = slao_start_rule_find(slao_method_start(&choice));
+            assert_non_null(rule);
+            assert_true(rule->needs_last);
+        }
+        if (method->merge)
+            assert_non_null(slao_merge_rule_find(method->merge));
     }
     slao_method_choice choice;
     assert_ok(slao_method_choose(&choice, slao_methods, "slao", "x"));
