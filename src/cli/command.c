@@ -11,6 +11,7 @@
 
 const slao_command slao_commands[] = {
     {"probe", "loss, logits and gradients on given token ids", slao_command_probe},
+    {"tokenize", "token ids of text, line by line", slao_command_tokenize},
     {NULL, NULL, NULL},
 };
 

@@ -14,6 +14,7 @@ typedef struct {
 } slao_command;
 
 slao_command_function slao_command_probe;
+slao_command_function slao_command_tokenize;
 
 extern const slao_command slao_commands[]; /* ends in a row without a name */
 
