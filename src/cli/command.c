@@ -13,6 +13,7 @@ const slao_command slao_commands[] = {
     {"plan", "what a sweep would run", slao_command_plan},
     {"inspect", "what is in a model", slao_command_inspect},
     {"probe", "loss, logits and gradients on given token ids", slao_command_probe},
+    {"tokenize", "token ids of text, line by line", slao_command_tokenize},
     {NULL, NULL, NULL},
 };
 

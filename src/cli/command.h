@@ -16,6 +16,7 @@ typedef struct {
 slao_command_function slao_command_inspect;
 slao_command_function slao_command_plan;
 slao_command_function slao_command_probe;
+slao_command_function slao_command_tokenize;
 
 extern const slao_command slao_commands[]; /* ends in a row without a name */
 

@@ -1,11 +1,20 @@
 /* Text to token ids and back: byte-level BPE as in a `tokenizer.json` or in a GGUF file's metadata.
+ *
+ * The ids are those of the Python package `tokenizers`, to the last one: its regular expressions,
+ * its treatment of added tokens and its Unicode tables (checked against version 0.23). Read are
+ *   tokenizer.json   model BPE; normalizer none or NFC; pre_tokenizer ByteLevel, Split by the
+ * regular expression of a known family, Digits, and sequences of them; decoder ByteLevel.
+ *                    `truncation` and `padding` belong to batches and are not applied. The ids of
+ * BOS and EOS come from the post-processor and from tokenizer_config.json beside it. GGUF
+ * tokenizer.ggml.model "gpt2"; tokenizer.ggml.pre "smollm", "gpt-2", "llama-bpe" or "qwen2"; tokens
+ * of type 3 (control, special) and 4 (user-defined) are added tokens. Anything else is
+ * SLAO_BAD_INPUT that names it: a tokenizer that is nearly right spoils every result without a
+ * sign.
  */
 #ifndef SLAO_MODEL_TOKENIZER_H
 #define SLAO_MODEL_TOKENIZER_H
 
-#include "base/status.h"
-
-#include <stdint.h>
+#include "model/ids.h"
 
 typedef struct slao_tokenizer slao_tokenizer;
 
@@ -13,17 +22,9 @@ typedef struct slao_tokenizer slao_tokenizer;
 slao_status slao_tokenizer_load(slao_tokenizer **tokenizer, const char *path);
 void slao_tokenizer_free(slao_tokenizer *tokenizer); /* NULL is allowed */
 
-/* A growing list of token ids; start from {0}, release with slao_ids_free. */
-typedef struct {
-    int32_t *ids;
-    size_t count, capacity;
-} slao_ids;
-void slao_ids_free(slao_ids *ids);
-slao_status slao_ids_add(slao_ids *ids, int32_t id);
-
 /* Appends the ids of `size` bytes of text, as `tokenizers`' encode(text, add_special_tokens=False):
  * added tokens in the text are recognised, no BOS; invalid UTF-8 is read as Python's
- * errors="replace" does. */
+ * errors="replace" does. Several threads may use one tokenizer. */
 slao_status slao_tokenizer_encode(const slao_tokenizer *tokenizer, const char *text, size_t size,
                                   slao_ids *ids);
 

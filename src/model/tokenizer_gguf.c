@@ -1,0 +1,114 @@
+#include "model/gguf.h"
+#include "model/tokenizer_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Values of tokenizer.ggml.token_type: the kinds of token that are recognised in a text. */
+enum { CONTROL = 3, USER_DEFINED = 4 };
+
+/* What tokenizer.ggml.pre stands for: the tokenizer.json that the family publishes. */
+static const struct family {
+    const char *pre;
+    const char *rules[2]; /* of the pre-tokenizer, in order */
+    bool ignore_merges, nfc;
+    bool adds_bos; /* where tokenizer.ggml.add_bos_token does not say */
+} families[] = {
+    {"gpt-2", {"gpt2"}, false, false, false},
+    {"smollm", {"digits", "gpt2"}, false, false, false},
+    {"llama-bpe", {"llama3"}, true, false, true},
+    {"qwen2", {"qwen2"}, false, true, false},
+};
+enum { N_FAMILIES = sizeof families / sizeof *families };
+
+static slao_status find_family(const slao_gguf *gguf, const struct family **family) {
+    const char *model, *pre;
+    SLAO_TRY(slao_gguf_text(gguf, "tokenizer.ggml.model", &model, NULL));
+    if (strcmp(model, "gpt2") != 0)
+        return slao_fail(
+            SLAO_BAD_INPUT,
+            "tokenizer.ggml.model is \"%s\": slao reads only \"gpt2\" (byte-level BPE)", model);
+    SLAO_TRY(slao_gguf_text(gguf, "tokenizer.ggml.pre", &pre, NULL));
+    int i = 0;
+    while (i < N_FAMILIES && strcmp(families[i].pre, pre) != 0)
+        i++;
+    if (i == N_FAMILIES)
+        return slao_fail(SLAO_BAD_INPUT,
+                         "tokenizer.ggml.pre is \"%s\": slao knows the pre-tokenizers \"gpt-2\", "
+                         "\"smollm\", \"llama-bpe\" and \"qwen2\"; use the model's folder with its "
+                         "tokenizer.json",
+                         pre);
+    *family = &families[i];
+    return SLAO_OK;
+}
+
+static slao_status read_tokens(slao_tokenizer *t, const slao_gguf *gguf) {
+    const char *const *tokens;
+    const int64_t *types;
+    int64_t n_tokens, n_types;
+    SLAO_TRY(slao_gguf_texts(gguf, "tokenizer.ggml.tokens", &tokens, &n_tokens, NULL));
+    SLAO_TRY(slao_gguf_integers(gguf, "tokenizer.ggml.token_type", &types, &n_types, NULL));
+    if (n_types != n_tokens)
+        return slao_fail(SLAO_BAD_INPUT,
+                         "tokenizer.ggml.token_type has %lld entries for %lld tokens",
+                         (long long)n_types, (long long)n_tokens);
+    for (int64_t id = 0; id < n_tokens; id++)
+        SLAO_TRY_IN(slao_vocabulary_add(t->vocabulary, tokens[id], strlen(tokens[id]), id),
+                    "tokenizer.ggml.tokens");
+    for (int64_t id = 0; id < n_tokens; id++) {
+        bool special = types[id] == CONTROL;
+        size_t size = strlen(tokens[id]);
+        if (size && (special || types[id] == USER_DEFINED))
+            SLAO_TRY_IN(slao_tokenizer_add_token(t, tokens[id], size,
+                                                 (slao_added_token){.id = id, .special = special}),
+                        "tokenizer.ggml.tokens");
+    }
+    return SLAO_OK;
+}
+
+static slao_status read_merges(slao_tokenizer *t, const slao_gguf *gguf) {
+    const char *const *merges;
+    int64_t count;
+    SLAO_TRY(slao_gguf_texts(gguf, "tokenizer.ggml.merges", &merges, &count, NULL));
+    for (int64_t i = 0; i < count; i++)
+        SLAO_TRY_IN(slao_bpe_add_merge_line(t->bpe, merges[i]), "tokenizer.ggml.merges");
+    return SLAO_OK;
+}
+
+/* A token's id, or -1 where the file has none. */
+static slao_status read_id(const slao_tokenizer *t, const slao_gguf *gguf, const char *key,
+                           int64_t *id) {
+    bool found;
+    int64_t value = -1;
+    SLAO_TRY(slao_gguf_integer(gguf, key, &value, &found));
+    if (found && (value < 0 || value >= slao_tokenizer_vocabulary(t)))
+        return slao_fail(SLAO_BAD_INPUT, "%s is %lld, which is no token", key, (long long)value);
+    *id = found ? value : -1;
+    return SLAO_OK;
+}
+
+static slao_status read_metadata(slao_tokenizer *t, const slao_gguf *gguf) {
+    const struct family *family = NULL;
+    SLAO_TRY(find_family(gguf, &family));
+    t->nfc = family->nfc;
+    SLAO_TRY(read_tokens(t, gguf));
+    for (int i = 0; i < 2 && family->rules[i]; i++)
+        SLAO_TRY(slao_pretokenizer_add(t->pretokenizer, family->rules[i]));
+    SLAO_TRY(slao_bpe_new(&t->bpe, t->vocabulary, family->ignore_merges));
+    SLAO_TRY(read_merges(t, gguf));
+    SLAO_TRY(read_id(t, gguf, "tokenizer.ggml.bos_token_id", &t->bos));
+    SLAO_TRY(read_id(t, gguf, "tokenizer.ggml.eos_token_id", &t->eos));
+    int64_t adds_bos;
+    bool found;
+    SLAO_TRY(slao_gguf_integer(gguf, "tokenizer.ggml.add_bos_token", &adds_bos, &found));
+    t->adds_bos = t->bos >= 0 && (found ? adds_bos != 0 : family->adds_bos);
+    return SLAO_OK;
+}
+
+slao_status slao_tokenizer_read_gguf(slao_tokenizer *t, const char *path) {
+    slao_gguf *gguf;
+    SLAO_TRY(slao_gguf_open(&gguf, path));
+    slao_status status = read_metadata(t, gguf);
+    slao_gguf_close(gguf);
+    return status == SLAO_OK ? status : slao_fail_context(status, "%s", path);
+}
