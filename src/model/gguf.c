@@ -67,24 +67,24 @@ typedef struct {
 } cursor;
 
 static slao_status take(cursor *c, const unsigned char **bytes, uint64_t count, const char *what) {
+    *bytes = c->bytes + c->at;
     if (count > c->size - c->at)
         return slao_fail(SLAO_BAD_INPUT,
                          "%s: byte %zu: %s: the file ends within %s: it is truncated or damaged",
                          c->path, c->at, c->owner, what);
-    *bytes = c->bytes + c->at;
     c->at += (size_t)count;
     return SLAO_OK;
 }
 
 static slao_status take_u32(cursor *c, uint32_t *value, const char *what) {
-    const unsigned char *bytes = NULL;
+    const unsigned char *bytes;
     SLAO_TRY(take(c, &bytes, sizeof *value, what));
     memcpy(value, bytes, sizeof *value);
     return SLAO_OK;
 }
 
 static slao_status take_u64(cursor *c, uint64_t *value, const char *what) {
-    const unsigned char *bytes = NULL;
+    const unsigned char *bytes;
     SLAO_TRY(take(c, &bytes, sizeof *value, what));
     memcpy(value, bytes, sizeof *value);
     return SLAO_OK;
@@ -108,7 +108,7 @@ static slao_status take_count(cursor *c, int64_t *count, size_t least, const cha
 static slao_status take_text(cursor *c, slao_arena *arena, const char **text, bool *zero_byte,
                              const char *what) {
     uint64_t length = 0;
-    const unsigned char *bytes = NULL;
+    const unsigned char *bytes;
     SLAO_TRY(take_u64(c, &length, what));
     SLAO_TRY(take(c, &bytes, length, what));
     char *copy;
@@ -145,22 +145,11 @@ static slao_status take_type(cursor *c, value_type *type, const char *key) {
 
 /* False for a number that an int64_t does not hold. */
 static bool widen(int64_t *value, value_type type, const unsigned char *bytes) {
-    uint64_t bits = 0;
+    uint64_t bits = 0, sign = 0;
     memcpy(&bits, bytes, types[type].size);
-    switch (type) {
-    case I8:
-        *value = (int8_t)bits;
-        break;
-    case I16:
-        *value = (int16_t)bits;
-        break;
-    case I32:
-        *value = (int32_t)bits;
-        break;
-    default:
-        *value = (int64_t)bits;
-        break;
-    }
+    if (type == I8 || type == I16 || type == I32)
+        sign = UINT64_C(1) << (8 * types[type].size - 1);
+    *value = (int64_t)((bits ^ sign) - sign);
     return type != U64 || bits <= INT64_MAX;
 }
 

@@ -240,6 +240,7 @@ static slao_status write_sorted(const char *path, const slao_safetensors_item *c
     slao_status status = slao_allocate(&bytes, size, 1);
     if (status == SLAO_OK) {
         uint64_t length = header_size;
+        SLAO_INVARIANT(header && bytes);
         memcpy(bytes, &length, sizeof length);
         memcpy(bytes + LENGTH_SIZE, header, header_size);
         unsigned char *to = bytes + LENGTH_SIZE + header_size;
