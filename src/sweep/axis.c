@@ -75,14 +75,12 @@ typedef struct {
 static bool add_name(void *context, const char *key, const slao_axis *axis) {
     (void)axis;
     name_list *list = context;
-    char *copy;
     list->status = slao_grow(&list->names, &list->capacity, list->count + 2, sizeof *list->names);
     if (list->status == SLAO_OK)
-        list->status = slao_arena_take(list->arena, &copy, strlen(key) + 1, 1);
+        list->status = slao_arena_copy_text(list->arena, &list->names[list->count], key);
     if (list->status != SLAO_OK)
         return true;
-    list->names[list->count++] = strcpy(copy, key);
-    list->names[list->count] = NULL;
+    list->names[++list->count] = NULL;
     return false;
 }
 
@@ -138,14 +136,14 @@ slao_status slao_axes_read(slao_axis **axes, int64_t *n_axes, const char **missi
             continue;
         }
         slao_axis *axis = &(*axes)[*n_axes];
+        *axis = (slao_axis){0};
         key_search search = {.key = item->string, .found = axis};
         if (!visit_keys(methods, is_wanted, &search))
             return unknown_axis(item->string, methods, arena, where);
         axis->key = item->string;
         for (int64_t i = 0; i < *n_axes; i++) {
             const slao_axis *other = &(*axes)[i];
-            if (axis->kind == SLAO_AXIS_FIELD && other->kind == SLAO_AXIS_FIELD &&
-                axis->field->offset == other->field->offset)
+            if (axis->field && other->field && axis->field->offset == other->field->offset)
                 return slao_fail(SLAO_BAD_INPUT, "%ssweep.%s and sweep.%s are the same axis", where,
                                  other->key, axis->key);
         }
@@ -175,21 +173,15 @@ slao_status slao_axis_value_text(const char **text, const cJSON *value, slao_are
     } else if (cJSON_IsBool(value)) {
         single = cJSON_IsTrue(value) ? "true" : "false";
     }
+    if (!cJSON_IsArray(value))
+        return slao_arena_copy_text(arena, text, single);
     size_t length = 1;
     const cJSON *item;
-    if (cJSON_IsArray(value)) {
-        cJSON_ArrayForEach (item, value)
-            length += strlen(item->valuestring) + 1;
-    } else {
-        length += strlen(single);
-    }
+    cJSON_ArrayForEach (item, value)
+        length += strlen(item->valuestring) + 1;
     char *joined;
     SLAO_TRY(slao_arena_take(arena, &joined, length, 1));
     *text = joined;
-    if (!cJSON_IsArray(value)) {
-        strcpy(joined, single);
-        return SLAO_OK;
-    }
     *joined = '\0';
     cJSON_ArrayForEach (item, value)
         joined += sprintf(joined, "%s%s", item == value->child ? "" : ",", item->valuestring);

@@ -216,8 +216,8 @@ static const slao_json_field permutation_table[] = {
 static slao_status add_permutations(order_reader *reader, const cJSON *object, const char *path) {
     permutation_keys read = {0};
     SLAO_TRY(slao_json_read(object, path, permutation_table, false, &read));
-    const char **tasks;
-    int64_t count;
+    const char **tasks = NULL;
+    int64_t count = 0;
     SLAO_TRY(read_tasks(reader, read.tasks, &tasks, &count, path));
     enum { MOST_DRAWN = 40320 }; /* 8!, the most that "all" gives */
     bool all =
@@ -256,8 +256,8 @@ static slao_status read_value(order_reader *reader, const cJSON *value, const ch
         return add_published(reader, value->valuestring, path);
     if (cJSON_IsObject(value))
         return add_permutations(reader, value, path);
-    const char **tasks;
-    int64_t count;
+    const char **tasks = NULL;
+    int64_t count = 0;
     SLAO_TRY(read_tasks(reader, value, &tasks, &count, path));
     return add_order(reader, tasks, count, "", path);
 }

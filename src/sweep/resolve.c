@@ -266,9 +266,9 @@ static slao_status resolve(cJSON *tree, const cJSON *defaults, const char *name,
     SLAO_TRY(check_keys(tree, where, methods));
     if (!slao_json_find(tree, "name"))
         SLAO_TRY(default_name(tree, name));
-    SLAO_TRY(merge(tree, defaults, false));
     for (int64_t i = 0; i < n_settings; i++)
         SLAO_TRY(apply_setting(tree, settings[i], name, methods));
+    SLAO_TRY(merge(tree, defaults, false)); /* last: a --set may have replaced a whole section */
     cJSON_DeleteItemFromObjectCaseSensitive(tree, "presets");
     return expand_variables(tree, where);
 }

@@ -78,7 +78,7 @@ static slao_status read_method(trial_builder *builder, const cJSON *value,
     if (cJSON_IsString(value))
         return slao_method_choose(choice, builder->methods, value->valuestring, path);
     const cJSON *name = cJSON_IsObject(value) ? slao_json_find(value, "name") : NULL;
-    if (!cJSON_IsString(name))
+    if (!name || !cJSON_IsString(name))
         return slao_fail(SLAO_BAD_INPUT,
                          "%s must be a method's name or an object with a \"name\" and options",
                          path);
@@ -115,7 +115,7 @@ static slao_status read_schedules(trial_builder *builder) {
                              sizeof *builder->schedules));
     for (int64_t v = 0; v < axis->n_values; v++) {
         char path[PATH];
-        const char *text;
+        const char *text = "";
         snprintf(path, sizeof path, "%ssweep.lambda[%" PRId64 "]", builder->where, v);
         SLAO_TRY(plain_text(&text, axis->values[v], builder->spec->arena, path));
         SLAO_TRY_IN(slao_schedule_parse(&builder->schedules[v], text), "%s", path);

@@ -304,6 +304,27 @@ static void test_settings_of_the_command_line(void **state) {
     slao_spec_free(spec);
 }
 
+/* A section that is replaced as a whole has the defaults where it says nothing. */
+static void test_whole_sections_set(void **state) {
+    (void)state;
+    static const char *const settings[] = {
+        "lora={\"rank\": 2}", "train={}", "evaluate={\"when\": \"end\"}",
+        "sweep={\"order\": [[\"yelp\"]], \"seed\": [3]}",
+        "benchmark={\"format\": \"cl_benchmark\", \"path\": \"data\"}"};
+    slao_spec *spec = good("{" HEAD ", \"lora\": {\"alpha\": 3}, \"sweep\": {" ONE_ORDER "}}",
+                           settings, sizeof settings / sizeof *settings);
+    assert_int_equal(spec->n_trials, 1);
+    assert_int_equal(spec->trials->lora.rank, 2);
+    assert_near(spec->trials->lora.alpha, 16, 0);
+    assert_int_equal(spec->trials->train.batch_size, 8);
+    assert_int_equal(spec->trials->seed, 3);
+    assert_int_equal(spec->trials->order->n_tasks, 1);
+    assert_string_equal(spec->trials->method.method->name, "slao");
+    assert_true(spec->evaluate_all_tasks && !spec->evaluate_every_task);
+    assert_true(spec->benchmark.answer_space);
+    slao_spec_free(spec);
+}
+
 /* A rank that gets the resolved text sees the same trials. */
 static void test_resolved_text_is_read_as_the_same(void **state) {
     (void)state;
@@ -583,6 +604,7 @@ int main(void) {
         cmocka_unit_test(test_permutations),
         cmocka_unit_test(test_published_orders),
         cmocka_unit_test(test_settings_of_the_command_line),
+        cmocka_unit_test(test_whole_sections_set),
         cmocka_unit_test(test_resolved_text_is_read_as_the_same),
         cmocka_unit_test(test_ids_follow_settings_alone),
         cmocka_unit_test(test_refusals),
