@@ -19,11 +19,13 @@ MOST_LINES = 7
 def _draw_panel(axes: Axes, task: str, position: int, matrices: dict[str, pd.DataFrame]) -> None:
     axes.axvline(position, color=style.LIGHT, linewidth=2.5, zorder=0)
     for index, (setting, matrix) in enumerate(matrices.items()):
-        # Lines stop where nothing was evaluated; a method that trains each task alone is a hollow mark.
-        alone = len(matrix) > 2 and (matrix.loc[1:].notna().sum() == 1).all()
-        look = {"marker": "D", "markersize": 3.5, "fillstyle": "none", "zorder": 5} if alone else {
-            "marker": "o", "markersize": 1.8}
-        axes.plot(matrix.index, 100 * matrix[task], label=setting, **look, **style.line_style(index))
+        look = {"marker": "o", "markersize": 1.8, **style.line_style(index)}
+        scores = 100 * matrix[task]
+        if len(matrix) > 2 and (matrix.loc[1:].notna().sum() == 1).all():
+            # Each task trained alone: a hollow mark, no sequence.
+            look |= {"marker": "D", "markersize": 3.5, "fillstyle": "none", "zorder": 5, "linestyle": "none"}
+            scores = scores.loc[1:]
+        axes.plot(scores.index, scores, label=setting, **look)  # with gaps where nothing was evaluated
     axes.set_title(task, pad=2)
     axes.set_ylim(-4, 104)
     axes.set_yticks([0, 50, 100])
