@@ -16,7 +16,7 @@ def mean_sd(values: pd.Series) -> str:
     values = 100 * values.dropna()
     if values.empty:
         return "–"
-    mean = f"{values.mean() + 0.0:.1f}"
+    mean = f"{round(values.mean(), 1) + 0.0:.1f}"  # + 0.0: no -0.0
     return f"{mean} ± {values.std(ddof=1):.1f}" if len(values) > 1 else mean
 
 

@@ -71,8 +71,7 @@ def scores_of(random: np.random.Generator, method: str, weight: float, n: int) -
 
 def write(path: Path, n_tasks: int, seeds: int = 3, orders: int = 2, missing: bool = False) -> None:
     names = NAMES[:n_tasks]
-    rng = np.random.default_rng(7)
-    sequences = [list(names)] + [[str(name) for name in rng.permutation(names)] for _ in range(orders - 1)]
+    sequences = [list(names[k:] + names[:k]) for k in range(orders)]
     trials, cells, order_rows, steps, groups = [], [], [], [], {}
     for method, schedule in SETTINGS:
         for seed in range(seeds):

@@ -18,20 +18,18 @@
 #define SLAO_SWEEP_RESULTS_H
 
 #include "sweep/plan.h"
+#include "sweep/provenance.h"
 #include "sweep/store.h"
 
 /* Raised when a reader of the file would have to change. */
 enum { SLAO_RESULTS_SCHEMA = 1 };
 
-typedef struct {
-    int64_t ranks;                /* of the sweep; 0: as many as the records show */
-    const char *mpi, *blas, *cpu; /* MPI library; BLAS and its kernel; CPU and its vector level */
-} slao_provenance;
-
-/* Writes `path` from the records in `stores` (see outcome.h). A full disk is SLAO_NO_RESOURCE, and
- * what was at `path` stays. */
+/* Writes `path` from the records in `stores` (see outcome.h). `machine` is where the sweep
+ * computed; `ranks` how many there were, 0 for as many as the records show. A full disk is
+ * SLAO_NO_RESOURCE, and what was at `path` stays. */
 slao_status slao_results_write(const char *path, const slao_plan *plan,
                                const slao_store *const *stores, int64_t n_stores,
-                               const slao_provenance *provenance, char fingerprint[SLAO_HASH_TEXT]);
+                               const slao_machine *machine, int64_t ranks,
+                               char fingerprint[SLAO_HASH_TEXT]);
 
 #endif

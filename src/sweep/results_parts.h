@@ -17,7 +17,8 @@ slao_status slao_results_write_steps(slao_h5 file, const slao_outcome *outcome);
 slao_status slao_results_write_trial(slao_h5 file, const slao_outcome *outcome, int64_t index,
                                      slao_hasher *fingerprint);
 
-/* Feeds the settings of a trial, all but the order of its tasks. */
+/* Feeds the settings of a trial that its row shows or training reads, all but the order of its
+ * tasks. */
 void slao_results_hash_setting(slao_hasher *hasher, const slao_spec *spec, const slao_trial *trial);
 
 #endif

@@ -1,16 +1,12 @@
 #include "sweep/results_parts.h"
 
+#include "base/number.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* --- columns of a setting, which /trials and /orders share --- */
-
-static bool parse_number(const char *text, double *value) {
-    char *end;
-    *value = strtod(text, &end);
-    return *text && !*end && isfinite(*value);
-}
 
 /* A swept key beyond the standard columns is a column of numbers if all its values are. */
 static bool all_numbers(const slao_spec *spec, int64_t extra) {
@@ -18,7 +14,7 @@ static bool all_numbers(const slao_spec *spec, int64_t extra) {
     bool some = false;
     for (int64_t i = 0; i < spec->n_trials; i++) {
         const char *text = spec->trials[i].extra[extra];
-        if (*text && !parse_number(text, &value))
+        if (*text && !slao_number_parse(&value, text))
             return false;
         some = some || *text;
     }
@@ -78,7 +74,7 @@ static void *setting_table_row(const setting_table *table, int64_t index, const 
             continue;
         const char *text = trial->extra[(column->offset - table->fixed_size) / sizeof(extra_cell)];
         extra_cell cell = {.text = text};
-        if (column->kind == SLAO_H5_REAL && !parse_number(text, &cell.real))
+        if (column->kind == SLAO_H5_REAL && !slao_number_parse(&cell.real, text))
             cell.real = NAN;
         memcpy(at + column->offset, &cell, sizeof cell);
     }

@@ -1,5 +1,7 @@
 #include "sweep/results_parts.h"
 
+#include "sweep/key.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -234,23 +236,8 @@ void slao_results_hash_setting(slao_hasher *hasher, const slao_spec *spec,
     }
     slao_hash_text(hasher, trial->lambda.text);
     slao_hash_integer(hasher, trial->seed);
-    slao_hash_integer(hasher, trial->lora.rank);
-    slao_hash_real(hasher, trial->lora.alpha);
-    slao_hash_real(hasher, trial->lora.dropout);
-    slao_hash_integer(hasher, trial->lora.rslora);
-    for (int i = 0; i < SLAO_N_MODULES; i++)
-        slao_hash_integer(hasher, trial->lora.targets[i]);
-    const slao_train_settings *train = &trial->train;
-    slao_hash_integer(hasher, train->epochs);
-    slao_hash_integer(hasher, train->batch_size);
-    slao_hash_integer(hasher, train->accumulation);
-    slao_hash_integer(hasher, train->max_length);
-    slao_hash_text(hasher, train->optimizer);
-    slao_hash_real(hasher, train->learning_rate);
-    slao_hash_real(hasher, train->weight_decay);
-    slao_hash_text(hasher, train->schedule);
-    slao_hash_integer(hasher, train->warmup_steps);
-    slao_hash_real(hasher, train->clip_norm);
+    slao_hash_lora(hasher, &trial->lora);
+    slao_hash_train(hasher, &trial->train);
     for (int64_t i = 0; i < spec->n_extra; i++)
         slao_hash_text(hasher, trial->extra[i]);
 }

@@ -9,13 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-__attribute__((weak)) const char *slao_step_kind_name(slao_step_kind kind) {
-    return (const char *const[]){"finetune", "merge", "evaluate"}[kind];
-}
-__attribute__((weak)) const char *slao_module_name(slao_module m) {
-    return (const char *const[]){"q_proj",    "k_proj",  "v_proj",   "o_proj",
-                                 "gate_proj", "up_proj", "down_proj"}[m];
-}
 /* --- a plan built by hand --- */
 
 enum { N_TASKS = 3, LAYERS = 2, MODULES = 2, MOST_STEPS = 200, N_TRIALS = 7 };
@@ -310,13 +303,13 @@ static void sweep_free(sweep *s) {
     free(s);
 }
 
-static const slao_provenance provenance = {
+static const slao_machine machine = {
     .mpi = "Open MPI 4.1.4", .blas = "OpenBLAS Haswell", .cpu = "avx2"};
 
 static slao_status write_results(const sweep *s, const char *path,
                                  char fingerprint[SLAO_HASH_TEXT]) {
     const slao_store *stores[] = {s->store};
-    return slao_results_write(path, &s->plan, stores, 1, &provenance, fingerprint);
+    return slao_results_write(path, &s->plan, stores, 1, &machine, 0, fingerprint);
 }
 
 static char *results_path(const sweep *s) {
@@ -404,7 +397,7 @@ static void test_several_stores(void **state) {
         assert_int_equal(unlink(gone), 0);
     }
     const slao_store *stores[] = {shard, s->store};
-    assert_ok(slao_results_write(path, &s->plan, stores, 2, &provenance, sharded));
+    assert_ok(slao_results_write(path, &s->plan, stores, 2, &machine, 0, sharded));
     assert_string_equal(whole, sharded);
     slao_store_close(shard);
     free(folder);

@@ -19,10 +19,13 @@ MOST_LINES = 7
 def _draw_panel(axes: Axes, task: str, position: int, matrices: dict[str, pd.DataFrame]) -> None:
     axes.axvline(position, color=style.LIGHT, linewidth=2.5, zorder=0)
     for index, (setting, matrix) in enumerate(matrices.items()):
-        scores = 100 * matrix[task].dropna()
-        look = style.line_style(index)
-        # A method without a sequence has one score per task: a dot.
-        axes.plot(scores.index, scores, marker="o", markersize=1.8, label=setting, **look)
+        look = {"marker": "o", "markersize": 1.8, **style.line_style(index)}
+        scores = 100 * matrix[task]
+        if len(matrix) > 2 and (matrix.loc[1:].notna().sum() == 1).all():
+            # Each task trained alone: a hollow mark, no sequence.
+            look |= {"marker": "D", "markersize": 3.5, "fillstyle": "none", "zorder": 5, "linestyle": "none"}
+            scores = scores.loc[1:]
+        axes.plot(scores.index, scores, label=setting, **look)  # with gaps where nothing was evaluated
     axes.set_title(task, pad=2)
     axes.set_ylim(-4, 104)
     axes.set_yticks([0, 50, 100])
@@ -38,12 +41,14 @@ def _draw_figure(matrices: dict[str, pd.DataFrame]) -> Figure:
         _draw_panel(axes, task, position, matrices)
     for axes in list(panels.flat)[len(tasks):]:
         axes.set_axis_off()
+    for axes in list(panels.flat)[max(len(tasks) - columns, 0):len(tasks)]:
+        axes.tick_params(labelbottom=True)
     panels[0, 0].set_xlim(-0.3, len(tasks) + 0.3)
     panels[0, 0].locator_params(axis="x", integer=True, nbins=5)
-    figure.supxlabel("tasks trained (0: untrained; grey: when the panel's own task is trained)", fontsize=6.5)
+    figure.supxlabel("tasks trained (grey: the panel's own)", fontsize=7)
     figure.supylabel("score, %", fontsize=7)
     handles, names = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower left", ncols=2, handlelength=2.4)
+    figure.legend(handles, names, loc="outside upper left", ncols=2, handlelength=2.4)
     return figure
 
 
