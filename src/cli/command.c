@@ -11,9 +11,11 @@
 
 const slao_command slao_commands[] = {
     {"plan", "what a sweep would run", slao_command_plan},
+    {"eval", "score a model, with any adapter, on a task", slao_command_eval},
     {"inspect", "what is in a model", slao_command_inspect},
-    {"probe", "loss, logits and gradients on given token ids", slao_command_probe},
     {"tokenize", "token ids of text, line by line", slao_command_tokenize},
+    {"generate", "greedy text, for a look", slao_command_generate},
+    {"probe", "loss, logits and gradients on given token ids", slao_command_probe},
     {NULL, NULL, NULL},
 };
 

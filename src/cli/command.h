@@ -13,6 +13,8 @@ typedef struct {
     slao_command_function *run;
 } slao_command;
 
+slao_command_function slao_command_eval;
+slao_command_function slao_command_generate;
 slao_command_function slao_command_inspect;
 slao_command_function slao_command_plan;
 slao_command_function slao_command_probe;

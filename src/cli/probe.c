@@ -1,9 +1,9 @@
 /* slao probe: one forward and backward on given token ids, for comparison with other programs. */
-#include "adapter/peft.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "cli/command.h"
+#include "cli/loaded.h"
 #include "cli/options.h"
 #include "data/packing.h"
 #include "learn/optimizer.h"
@@ -15,10 +15,7 @@
 #include <string.h>
 
 typedef struct {
-    slao_checkpoint *checkpoint;
-    slao_model *model;
-    slao_pass *pass;
-    slao_lora *lora; /* NULL: the model alone */
+    slao_loaded loaded;
     slao_low_ranks pairs;
     float *gradients;  /* as lora->values */
     slao_arena *arena; /* of the sequences and the batch */
@@ -56,9 +53,9 @@ static slao_status read_sequence(probe *p, slao_sequence *sequence, const cJSON 
     cJSON_ArrayForEach (id, found.ids) {
         int64_t value;
         SLAO_TRY(slao_json_integer(&value, id, path));
-        if (value < 0 || value >= p->model->config.vocabulary)
+        if (value < 0 || value >= p->loaded.model->config.vocabulary)
             return slao_fail(SLAO_BAD_INPUT, "%s: id %lld lies outside the vocabulary of %lld",
-                             path, (long long)value, (long long)p->model->config.vocabulary);
+                             path, (long long)value, (long long)p->loaded.model->config.vocabulary);
         ids[k++] = (int32_t)value;
     }
     *sequence = (slao_sequence){ids, count, found.answer_start};
@@ -90,33 +87,33 @@ static slao_status read_sequences(probe *p, const char *path) {
 /* Forward, loss, and backward into the gradients; *loss is the mean over all answer tokens. */
 static slao_status compute(probe *p, float *loss) {
     int64_t n_answers = p->packed.batch.n_answers;
-    SLAO_TRY(slao_forward_training(p->pass, &p->packed.batch, &p->pairs));
-    SLAO_TRY(slao_loss(p->pass, p->token_losses, 1.0 / (double)n_answers));
+    SLAO_TRY(slao_forward_training(p->loaded.pass, &p->packed.batch, &p->pairs));
+    SLAO_TRY(slao_loss(p->loaded.pass, p->token_losses, 1.0 / (double)n_answers));
     double sum = 0;
     for (int64_t i = 0; i < n_answers; i++)
         sum += p->token_losses[i];
     *loss = (float)(sum / (double)n_answers);
-    if (!p->lora)
+    if (!p->loaded.lora)
         return SLAO_OK;
-    memset(p->gradients, 0, (size_t)p->lora->n_values * sizeof *p->gradients);
-    return slao_backward(p->pass, &p->pairs);
+    memset(p->gradients, 0, (size_t)p->loaded.lora->n_values * sizeof *p->gradients);
+    return slao_backward(p->loaded.pass, &p->pairs);
 }
 
 /* "PREFIX.model.layers.0...lora_A.weight" for every tensor of the adapter, out of values laid out
  * like it. */
 static void add_tensors(probe *p, int64_t *n_items, const char *prefix, const float *values) {
-    for (int64_t i = 0; i < 2 * p->lora->n_sites; i++) {
-        const slao_site *site = &p->lora->sites[i / 2];
+    for (int64_t i = 0; i < 2 * p->loaded.lora->n_sites; i++) {
+        const slao_site *site = &p->loaded.lora->sites[i / 2];
         bool is_a = i % 2 == 0;
         char name[SLAO_LORA_NAME], *full = p->names[*n_items];
         slao_lora_tensor_name(name, site, is_a ? 'A' : 'B');
         snprintf(full, sizeof p->names[0], "%s.%s", prefix, name);
-        int64_t rank = p->lora->settings.rank;
+        int64_t rank = p->loaded.lora->settings.rank;
         p->items[(*n_items)++] = (slao_safetensors_item){
             .name = full,
             .n_dims = 2,
             .shape = {is_a ? rank : site->d_out, is_a ? site->d_in : rank},
-            .data = values + ((is_a ? site->a : site->b) - p->lora->values),
+            .data = values + ((is_a ? site->a : site->b) - p->loaded.lora->values),
         };
     }
 }
@@ -124,8 +121,8 @@ static void add_tensors(probe *p, int64_t *n_items, const char *prefix, const fl
 static slao_status run(probe *p, const char *output, int64_t steps, double learning_rate) {
     SLAO_TRY(
         slao_pack(&p->packed, p->sequences, p->n_sequences, SLAO_SHARE_PREFIXES, NULL, p->arena));
-    int64_t n_answers = p->packed.batch.n_answers, vocabulary = p->model->config.vocabulary;
-    int64_t n_tensors = p->lora ? 2 * p->lora->n_sites : 0, n_items = 0;
+    int64_t n_answers = p->packed.batch.n_answers, vocabulary = p->loaded.model->config.vocabulary;
+    int64_t n_tensors = p->loaded.lora ? 2 * p->loaded.lora->n_sites : 0, n_items = 0;
     SLAO_TRY(
         slao_arena_take(p->arena, &p->token_losses, (size_t)n_answers, sizeof *p->token_losses));
     SLAO_TRY(slao_arena_take(p->arena, &p->losses, (size_t)steps + 1, sizeof *p->losses));
@@ -134,29 +131,29 @@ static slao_status run(probe *p, const char *output, int64_t steps, double learn
     SLAO_TRY(slao_allocate(&p->names, (size_t)(2 * n_tensors), sizeof *p->names));
     SLAO_TRY(slao_allocate(&p->items, (size_t)(2 * n_tensors) + 3, sizeof *p->items));
     SLAO_TRY(compute(p, &p->losses[0]));
-    SLAO_TRY(slao_logits(p->pass, 0, n_answers, p->logits));
+    SLAO_TRY(slao_logits(p->loaded.pass, 0, n_answers, p->logits));
     float *first_gradients = NULL;
-    if (p->lora) {
-        SLAO_TRY(
-            slao_arena_take(p->arena, &first_gradients, (size_t)p->lora->n_values, sizeof(float)));
-        memcpy(first_gradients, p->gradients, (size_t)p->lora->n_values * sizeof(float));
+    if (p->loaded.lora) {
+        SLAO_TRY(slao_arena_take(p->arena, &first_gradients, (size_t)p->loaded.lora->n_values,
+                                 sizeof(float)));
+        memcpy(first_gradients, p->gradients, (size_t)p->loaded.lora->n_values * sizeof(float));
         add_tensors(p, &n_items, "grad", first_gradients);
     }
     if (steps > 0) {
         const slao_train_settings settings = {.learning_rate = learning_rate};
         slao_optimizer *optimizer;
-        SLAO_TRY(slao_optimizer_new(&optimizer, p->lora->n_values));
+        SLAO_TRY(slao_optimizer_new(&optimizer, p->loaded.lora->n_values));
         slao_status status = SLAO_OK;
         for (int64_t i = 0; i < steps && status == SLAO_OK; i++) {
             double norm;
-            status = slao_optimizer_step(optimizer, p->lora->values, p->gradients, learning_rate,
-                                         &settings, &norm);
+            status = slao_optimizer_step(optimizer, p->loaded.lora->values, p->gradients,
+                                         learning_rate, &settings, &norm);
             if (status == SLAO_OK)
                 status = compute(p, &p->losses[i + 1]);
         }
         slao_optimizer_free(optimizer);
         SLAO_TRY(status);
-        add_tensors(p, &n_items, "param", p->lora->values);
+        add_tensors(p, &n_items, "param", p->loaded.lora->values);
     }
     float loss = p->losses[0];
     p->items[n_items++] = (slao_safetensors_item){.name = "loss", .data = &loss};
@@ -170,14 +167,12 @@ static slao_status run(probe *p, const char *output, int64_t steps, double learn
 
 static slao_status load(probe *p, const char *model, const char *adapter, const char *tokens) {
     SLAO_TRY(slao_arena_new(&p->arena));
-    SLAO_TRY(slao_checkpoint_open(&p->checkpoint, model));
-    SLAO_TRY(slao_model_load(&p->model, p->checkpoint));
-    SLAO_TRY(slao_pass_new(&p->pass, p->model));
+    SLAO_TRY(slao_load(&p->loaded, model, adapter, false));
     if (adapter) {
-        SLAO_TRY(slao_peft_load(&p->lora, adapter, &p->model->config));
-        p->lora->settings.dropout = 0; /* gradients of the function itself */
-        SLAO_TRY(slao_allocate(&p->gradients, (size_t)p->lora->n_values, sizeof *p->gradients));
-        SLAO_TRY(slao_lora_view(&p->pairs, p->lora, p->gradients, &p->model->config));
+        p->loaded.lora->settings.dropout = 0; /* gradients of the function itself */
+        SLAO_TRY(
+            slao_allocate(&p->gradients, (size_t)p->loaded.lora->n_values, sizeof *p->gradients));
+        SLAO_TRY(slao_lora_view(&p->pairs, p->loaded.lora, p->gradients, &p->loaded.model->config));
     }
     return read_sequences(p, tokens);
 }
@@ -224,10 +219,7 @@ slao_status slao_command_probe(int argc, char **argv) {
     free(p.names);
     slao_lora_view_free(&p.pairs);
     free(p.gradients);
-    slao_lora_free(p.lora);
-    slao_pass_free(p.pass);
-    slao_model_free(p.model);
-    slao_checkpoint_close(p.checkpoint);
+    slao_loaded_free(&p.loaded);
     slao_arena_free(p.arena);
     return status;
 }

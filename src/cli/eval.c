@@ -1,0 +1,161 @@
+/* slao eval: scores a model, with any PEFT LoRA adapter, on one task of a benchmark. */
+#include "base/json.h"
+#include "base/log.h"
+#include "cli/command.h"
+#include "cli/loaded.h"
+#include "cli/options.h"
+#include "data/encode.h"
+#include "learn/evaluator.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct {
+    const char *model, *adapter, *task;
+    slao_benchmark_settings benchmark;
+    slao_score_settings score;
+    int64_t limit, max_length;
+    bool json;
+} eval_choices;
+
+static slao_status print_json(const slao_task *task, const slao_evaluation *evaluation,
+                              double seconds) {
+    double n = (double)evaluation->n_examples;
+    cJSON *root = cJSON_CreateObject();
+    if (!root)
+        return slao_fail(SLAO_NO_RESOURCE, "out of memory for the result");
+    char *text = NULL;
+    slao_status status = slao_json_add_text(root, "task", task->name);
+    if (status == SLAO_OK)
+        status = slao_json_add_real(root, "score", evaluation->score);
+    if (status == SLAO_OK)
+        status = slao_json_add_real(root, "examples", n);
+    if (status == SLAO_OK)
+        status = slao_json_add_real(root, "token_exact", (double)evaluation->n_token_exact / n);
+    if (status == SLAO_OK)
+        status = slao_json_add_real(root, "decoded", (double)evaluation->n_decoded);
+    if (status == SLAO_OK)
+        status = slao_json_add_real(root, "unanswerable", (double)task->unanswerable);
+    if (status == SLAO_OK)
+        status = slao_json_add_real(root, "tokens", (double)evaluation->tokens);
+    if (status == SLAO_OK)
+        status = slao_json_add_real(root, "seconds", seconds);
+    if (status == SLAO_OK)
+        status =
+            slao_json_add(root, "example_scores",
+                          cJSON_CreateFloatArray(evaluation->scores, (int)evaluation->n_examples));
+    if (status == SLAO_OK)
+        status = slao_json_print(&text, root);
+    if (status == SLAO_OK)
+        printf("%s\n", text);
+    free(text);
+    cJSON_Delete(root);
+    return status;
+}
+
+static slao_status report(const eval_choices *choices, const slao_task *task,
+                          const slao_evaluation *evaluation, double seconds) {
+    if (choices->json)
+        return print_json(task, evaluation, seconds);
+    double n = (double)evaluation->n_examples;
+    printf("%s: %.1f %% of %lld examples (%s; %.1f %% token by token; %lld decoded; %.1f "
+           "examples/s)\n",
+           task->name, 100 * evaluation->score, (long long)evaluation->n_examples,
+           choices->score.score, 100 * (double)evaluation->n_token_exact / n,
+           (long long)evaluation->n_decoded, n / seconds);
+    if (task->unanswerable)
+        printf("%lld examples of its test set carry no label of the task and count as wrong\n",
+               (long long)task->unanswerable);
+    return SLAO_OK;
+}
+
+static slao_status score_task(const eval_choices *choices, const slao_loaded *loaded,
+                              const slao_task *task, const slao_encoded *encoded,
+                              slao_question *questions) {
+    for (int64_t i = 0; i < encoded->count; i++) {
+        const slao_encoded_example *example = &encoded->examples[i];
+        questions[i] = (slao_question){{example->ids, example->n_ids, example->answer_start},
+                                       task->test.examples[i].answer};
+    }
+    slao_low_ranks pairs = {0};
+    if (loaded->lora)
+        SLAO_TRY(slao_lora_view(&pairs, loaded->lora, NULL, &loaded->model->config));
+    slao_judge judge = {loaded->pass, &loaded->model->config, loaded->tokenizer};
+    slao_evaluation evaluation;
+    double start = slao_seconds();
+    slao_status status =
+        slao_evaluate(&judge, &pairs, questions, encoded->count, &choices->score, &evaluation);
+    if (status == SLAO_OK)
+        status = report(choices, task, &evaluation, slao_seconds() - start);
+    slao_evaluation_free(&evaluation);
+    slao_lora_view_free(&pairs);
+    return status;
+}
+
+static slao_status evaluate(eval_choices *choices) {
+    slao_loaded loaded = {0};
+    slao_task *task = NULL;
+    slao_encoded *encoded = NULL;
+    slao_question *questions = NULL;
+    slao_status status = slao_task_load(&task, &choices->benchmark, choices->task);
+    if (status == SLAO_OK)
+        status = slao_load(&loaded, choices->model, choices->adapter, true);
+    if (status == SLAO_OK) {
+        if (choices->limit > 0 && choices->limit < task->test.count)
+            task->test.count = choices->limit;
+        if (!choices->score.score)
+            choices->score.score = task->score;
+        status =
+            slao_encode(&encoded, loaded.tokenizer, &task->test, choices->max_length, task->name);
+    }
+    if (status == SLAO_OK)
+        status = slao_allocate(&questions, (size_t)encoded->count, sizeof *questions);
+    if (status == SLAO_OK)
+        status = score_task(choices, &loaded, task, encoded, questions);
+    free(questions);
+    slao_encoded_free(encoded);
+    slao_loaded_free(&loaded);
+    slao_task_free(task);
+    return status;
+}
+
+slao_status slao_command_eval(int argc, char **argv) {
+    eval_choices c = {.benchmark = {.format = "cl_benchmark", .answer_space = true},
+                      .score = {.max_new_tokens = 50},
+                      .max_length = 512};
+    const slao_option options[] = {
+        {"--model", NULL, SLAO_OPTION_TEXT, "M", "model folder or GGUF file", &c.model, true},
+        {"--adapter", NULL, SLAO_OPTION_TEXT, "DIR", "PEFT LoRA adapter", &c.adapter, false},
+        {"--benchmark", NULL, SLAO_OPTION_TEXT, "DIR", "folder of the benchmark", &c.benchmark.path,
+         true},
+        {"--format", NULL, SLAO_OPTION_TEXT, "NAME", "its layout (cl_benchmark)",
+         &c.benchmark.format, false},
+        {"--task", NULL, SLAO_OPTION_TEXT, "NAME", "task to score on", &c.task, true},
+        {"--limit", NULL, SLAO_OPTION_INTEGER, "N", "the first N test examples only", &c.limit,
+         false},
+        {"--score", NULL, SLAO_OPTION_TEXT, "NAME", "exact, generate (what fits the task)",
+         &c.score.score, false},
+        {"--max-new-tokens", NULL, SLAO_OPTION_INTEGER, "N", "tokens to write at the most (50)",
+         &c.score.max_new_tokens, false},
+        {"--max-length", NULL, SLAO_OPTION_INTEGER, "N", "longer examples are cut (512)",
+         &c.max_length, false},
+        {"--json", NULL, SLAO_OPTION_FLAG, NULL, "one JSON document, with each example's score",
+         &c.json, false},
+        {0},
+    };
+    const slao_usage usage = {
+        .usage = "slao eval --model M [--adapter DIR] --benchmark DIR --task NAME [--limit N] "
+                 "[--score NAME] [--json]",
+        .summary = "Scores a model, with any PEFT LoRA adapter, on the test set of one task.",
+        .example =
+            "slao eval --model models/SmolLM2-135M --adapter my-adapter --benchmark CL_Benchmark "
+            "--task agnews --limit 100",
+        .options = options,
+    };
+    const char **arguments;
+    int64_t n_arguments;
+    bool helped;
+    SLAO_TRY(slao_options_parse(argc, argv, &usage, &arguments, &n_arguments, &helped));
+    free(arguments);
+    return helped ? SLAO_OK : evaluate(&c);
+}

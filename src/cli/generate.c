@@ -1,0 +1,97 @@
+/* slao generate: greedy text, for a look. */
+#include "base/memory.h"
+#include "cli/command.h"
+#include "cli/loaded.h"
+#include "cli/options.h"
+#include "data/packing.h"
+#include "learn/decoder.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Reads the prompt and writes up to max_new_tokens tokens after it into `written`. */
+static slao_status write_on(slao_decoder *decoder, const slao_ids *prompt, slao_arena *arena,
+                            slao_continuation *written) {
+    slao_sequence sequence = {prompt->ids, (int64_t)prompt->count, (int64_t)prompt->count - 1};
+    slao_packed packed;
+    SLAO_TRY(slao_pack(&packed, &sequence, 1, SLAO_SHARE_NOTHING, NULL, arena));
+    /* All but the prompt's last token are read; that one is the first that the decoder feeds. */
+    SLAO_TRY(slao_decoder_read(decoder, &packed.batch, written->max_tokens));
+    written->row_segment = packed.leaves[0];
+    written->row_count = sequence.answer_start;
+    written->tokens[written->n_tokens++] = prompt->ids[prompt->count - 1];
+    return slao_decoder_run(decoder, written, 1, NULL);
+}
+
+static slao_status generate(const slao_loaded *loaded, const char *prompt, int64_t max_new_tokens,
+                            slao_arena *arena, slao_ids *ids, slao_decoder *decoder) {
+    int64_t bos = slao_tokenizer_bos(loaded->tokenizer);
+    if (slao_tokenizer_adds_bos(loaded->tokenizer) && bos >= 0)
+        SLAO_TRY(slao_ids_add(ids, (int32_t)bos));
+    SLAO_TRY(slao_tokenizer_encode(loaded->tokenizer, prompt, strlen(prompt), ids));
+    if (ids->count < 2)
+        return slao_fail(SLAO_BAD_INPUT, "the prompt must be at least two tokens long");
+    slao_continuation written = {.max_tokens = max_new_tokens + 1};
+    SLAO_TRY(slao_arena_take(arena, &written.tokens, (size_t)written.max_tokens,
+                             sizeof *written.tokens));
+    SLAO_TRY(write_on(decoder, ids, arena, &written));
+    char *text;
+    size_t size;
+    SLAO_TRY(slao_tokenizer_decode(loaded->tokenizer, written.tokens + 1,
+                                   (size_t)written.n_tokens - 1, true, &text, &size));
+    fwrite(text, 1, size, stdout);
+    putchar('\n');
+    free(text);
+    return SLAO_OK;
+}
+
+slao_status slao_command_generate(int argc, char **argv) {
+    const char *model = NULL, *adapter = NULL;
+    int64_t max_new_tokens = 50;
+    const slao_option options[] = {
+        {"--model", NULL, SLAO_OPTION_TEXT, "M", "model folder or GGUF file", &model, true},
+        {"--adapter", NULL, SLAO_OPTION_TEXT, "DIR", "PEFT LoRA adapter", &adapter, false},
+        {"--max-new-tokens", NULL, SLAO_OPTION_INTEGER, "N", "tokens to write at the most (50)",
+         &max_new_tokens, false},
+        {0},
+    };
+    const slao_usage usage = {
+        .usage = "slao generate --model M [--adapter DIR] [--max-new-tokens N] PROMPT",
+        .summary = "Writes on after the prompt, always the likeliest token, until the model ends "
+                   "the text.",
+        .example = "slao generate --model models/SmolLM2-135M \"The capital of France is\"",
+        .options = options,
+        .least_arguments = 1,
+        .most_arguments = 1,
+    };
+    const char **arguments;
+    int64_t n_arguments;
+    bool helped;
+    SLAO_TRY(slao_options_parse(argc, argv, &usage, &arguments, &n_arguments, &helped));
+    if (helped) {
+        free(arguments);
+        return SLAO_OK;
+    }
+    slao_loaded loaded;
+    slao_low_ranks pairs = {0};
+    slao_arena *arena = NULL;
+    slao_decoder *decoder = NULL;
+    slao_ids ids = {0};
+    slao_status status = slao_load(&loaded, model, adapter, true);
+    if (status == SLAO_OK && loaded.lora)
+        status = slao_lora_view(&pairs, loaded.lora, NULL, &loaded.model->config);
+    if (status == SLAO_OK)
+        status = slao_arena_new(&arena);
+    if (status == SLAO_OK)
+        status = slao_decoder_new(&decoder, loaded.pass, &loaded.model->config, &pairs);
+    if (status == SLAO_OK)
+        status = generate(&loaded, arguments[0], max_new_tokens, arena, &ids, decoder);
+    slao_ids_free(&ids);
+    slao_decoder_free(decoder);
+    slao_arena_free(arena);
+    slao_lora_view_free(&pairs);
+    slao_loaded_free(&loaded);
+    free(arguments);
+    return status;
+}

@@ -1,0 +1,23 @@
+#include "cli/loaded.h"
+
+slao_status slao_load(slao_loaded *loaded, const char *model, const char *adapter,
+                      bool with_tokenizer) {
+    *loaded = (slao_loaded){0};
+    SLAO_TRY(slao_checkpoint_open(&loaded->checkpoint, model));
+    SLAO_TRY(slao_model_load(&loaded->model, loaded->checkpoint));
+    SLAO_TRY(slao_pass_new(&loaded->pass, loaded->model));
+    if (with_tokenizer)
+        SLAO_TRY(slao_tokenizer_load(&loaded->tokenizer, model));
+    if (adapter)
+        SLAO_TRY(slao_peft_load(&loaded->lora, adapter, &loaded->model->config));
+    return SLAO_OK;
+}
+
+void slao_loaded_free(slao_loaded *loaded) {
+    slao_lora_free(loaded->lora);
+    slao_tokenizer_free(loaded->tokenizer);
+    slao_pass_free(loaded->pass);
+    slao_model_free(loaded->model);
+    slao_checkpoint_close(loaded->checkpoint);
+    *loaded = (slao_loaded){0};
+}

@@ -1,0 +1,236 @@
+#include "learn/evaluator.h"
+
+#include "base/memory.h"
+#include "learn/decoder.h"
+#include "learn/score.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BATCH = 32, LOGIT_ROWS = 64 };
+
+/* One batch under way. */
+typedef struct {
+    const slao_judge *judge;
+    const slao_question *questions;
+    int64_t n_questions;
+    int64_t max_new_tokens;
+    slao_decoder *decoder;
+    slao_arena *arena; /* of the batch */
+    float *scores;     /* of the batch's questions */
+    bool *token_exact;
+    int64_t *n_decoded;
+} round_of_questions;
+
+/* An output being written: a text that begins with the first n_given tokens of the answer. */
+typedef struct {
+    const slao_judge *judge;
+    const slao_question *question;
+    int64_t n_given;
+    int32_t *tokens; /* n_given of the answer, then what is decoded */
+} output;
+
+static slao_status text_of(const output *o, int64_t n_tokens, char **text, size_t *size) {
+    return slao_tokenizer_decode(o->judge->tokenizer, o->tokens, (size_t)n_tokens, true, text,
+                                 size);
+}
+
+static slao_status cannot_match(const slao_continuation *continuation, bool *give_up) {
+    const output *o = continuation->owner;
+    char *text;
+    size_t size;
+    SLAO_TRY(text_of(o, o->n_given + continuation->n_tokens, &text, &size));
+    *give_up = !slao_score_can_still_match(text, size, o->question->reference);
+    free(text);
+    return SLAO_OK;
+}
+
+/* Scores what has been written; `ended`: by an end token. */
+static slao_status judge_output(round_of_questions *r, const output *o, int64_t n_tokens,
+                                bool ended) {
+    const slao_sequence *sequence = &o->question->sequence;
+    int64_t question = o->question - r->questions,
+            n_answer = sequence->count - sequence->answer_start - 1;
+    r->token_exact[question] = ended && n_tokens == n_answer &&
+                               memcmp(o->tokens, sequence->ids + sequence->answer_start,
+                                      (size_t)n_answer * sizeof *o->tokens) == 0;
+    char *text;
+    size_t size;
+    SLAO_TRY(text_of(o, n_tokens, &text, &size));
+    r->scores[question] = slao_score_exact(text, size, o->question->reference) ? 1 : 0;
+    free(text);
+    return SLAO_OK;
+}
+
+/* The likeliest token at every answer row of the batch that was read; *likeliest comes from the
+ * arena. */
+static slao_status likeliest_tokens(round_of_questions *r, int64_t n_answers, int32_t **likeliest) {
+    int64_t vocabulary = r->judge->config->vocabulary;
+    float *logits;
+    SLAO_TRY(slao_arena_take(r->arena, likeliest, (size_t)n_answers, sizeof **likeliest));
+    SLAO_TRY(slao_arena_take(r->arena, &logits, LOGIT_ROWS, (size_t)vocabulary * sizeof *logits));
+    for (int64_t first = 0; first < n_answers; first += LOGIT_ROWS) {
+        int64_t count = n_answers - first < LOGIT_ROWS ? n_answers - first : LOGIT_ROWS;
+        SLAO_TRY(slao_logits(r->judge->pass, first, count, logits));
+        for (int64_t i = 0; i < count; i++)
+            (*likeliest)[first + i] = slao_argmax(logits + i * vocabulary, vocabulary);
+    }
+    return SLAO_OK;
+}
+
+/* Packs the batch's questions, with as much of their answers as is fed in, and reads them. */
+static slao_status read_questions(round_of_questions *r, bool with_answers, slao_packed *packed,
+                                  int32_t **likeliest) {
+    slao_sequence *sequences;
+    SLAO_TRY(slao_arena_take(r->arena, &sequences, (size_t)r->n_questions, sizeof *sequences));
+    for (int64_t i = 0; i < r->n_questions; i++) {
+        sequences[i] = r->questions[i].sequence;
+        int64_t fed = sequences[i].count - sequences[i].answer_start;
+        int64_t most = with_answers ? r->max_new_tokens + 1 : 1;
+        fed = fed < most ? fed : most;
+        sequences[i].count = sequences[i].answer_start + fed;
+    }
+    SLAO_TRY(slao_pack(packed, sequences, r->n_questions, SLAO_SHARE_PREFIXES, NULL, r->arena));
+    SLAO_TRY(slao_decoder_read(r->decoder, &packed->batch, r->n_questions * r->max_new_tokens));
+    return likeliest_tokens(r, packed->batch.n_answers, likeliest);
+}
+
+/* The segment and count after which a text goes on that has `position` tokens before it. */
+static void place(slao_continuation *continuation, const slao_batch *batch, int64_t leaf,
+                  int64_t position) {
+    while (batch->segments[leaf].position >= position)
+        leaf = batch->segments[leaf].parent;
+    continuation->row_segment = leaf;
+    continuation->row_count = position - batch->segments[leaf].position;
+}
+
+/* Goes on writing after what was read, question by question, from the first token that is not the
+ * answer's, and judges. n_matched[i]: how many tokens of the answer, its end included, are the
+ * likeliest ones. */
+static slao_status decode_rest(round_of_questions *r, const slao_packed *packed,
+                               const int32_t *likeliest, const int64_t *n_matched,
+                               bool give_up_early) {
+    slao_continuation *continuations;
+    output *outputs;
+    size_t n = (size_t)r->n_questions;
+    SLAO_TRY(slao_arena_take(r->arena, &continuations, n, sizeof *continuations));
+    SLAO_TRY(slao_arena_take(r->arena, &outputs, n, sizeof *outputs));
+    int64_t n_open = 0, most = r->max_new_tokens;
+    for (int64_t i = 0; i < r->n_questions; i++) {
+        const slao_sequence *sequence = &r->questions[i].sequence;
+        output *o = &outputs[n_open];
+        *o = (output){.judge = r->judge, .question = &r->questions[i]};
+        o->n_given = n_matched[i] < most ? n_matched[i] : most;
+        SLAO_TRY(slao_arena_take(r->arena, &o->tokens, (size_t)most + 1, sizeof *o->tokens));
+        memcpy(o->tokens, sequence->ids + sequence->answer_start,
+               (size_t)o->n_given * sizeof *o->tokens);
+        int32_t next = likeliest[packed->first_answer[i] + n_matched[i]];
+        slao_continuation *c = &continuations[n_open];
+        *c = (slao_continuation){
+            .tokens = o->tokens + o->n_given, .max_tokens = most - o->n_given, .owner = o};
+        bool ended = slao_model_ends_at(r->judge->config, next);
+        if (ended || o->n_given == most) {
+            SLAO_TRY(judge_output(r, o, o->n_given, ended));
+            continue;
+        }
+        place(c, &packed->batch, packed->leaves[i], sequence->answer_start + o->n_given);
+        c->tokens[c->n_tokens++] = next;
+        if (give_up_early)
+            SLAO_TRY(cannot_match(c, &c->ended));
+        n_open++;
+    }
+    for (int64_t i = 0; i < n_open; i++)
+        *r->n_decoded += !continuations[i].ended;
+    SLAO_TRY(
+        slao_decoder_run(r->decoder, continuations, n_open, give_up_early ? cannot_match : NULL));
+    for (int64_t i = 0; i < n_open; i++)
+        SLAO_TRY(judge_output(r, &outputs[i], outputs[i].n_given + continuations[i].n_tokens,
+                              continuations[i].ended));
+    return SLAO_OK;
+}
+
+static slao_status score_exact(round_of_questions *r) {
+    slao_packed packed;
+    int32_t *likeliest;
+    int64_t *n_matched;
+    SLAO_TRY(read_questions(r, true, &packed, &likeliest));
+    SLAO_TRY(slao_arena_take(r->arena, &n_matched, (size_t)r->n_questions, sizeof *n_matched));
+    for (int64_t i = 0; i < r->n_questions; i++) {
+        int64_t first = packed.first_answer[i], count = packed.first_answer[i + 1] - first;
+        int64_t matched = 0;
+        while (matched < count &&
+               likeliest[first + matched] == packed.batch.answer_ids[first + matched])
+            matched++;
+        /* The end token, last of the answer, is where writing stops: it is looked at again, as what
+         * comes next. */
+        n_matched[i] = matched == count ? count - 1 : matched;
+    }
+    return decode_rest(r, &packed, likeliest, n_matched, true);
+}
+
+static slao_status score_generate(round_of_questions *r) {
+    slao_packed packed;
+    int32_t *likeliest;
+    int64_t *n_matched;
+    SLAO_TRY(read_questions(r, false, &packed, &likeliest));
+    SLAO_TRY(slao_arena_take(r->arena, &n_matched, (size_t)r->n_questions, sizeof *n_matched));
+    memset(n_matched, 0, (size_t)r->n_questions * sizeof *n_matched);
+    return decode_rest(r, &packed, likeliest, n_matched, false);
+}
+
+static const struct {
+    const char *name;
+    slao_status (*score)(round_of_questions *r);
+} scores[] = {{"exact", score_exact}, {"generate", score_generate}, {NULL, NULL}};
+
+static slao_status evaluate(round_of_questions *r, const slao_low_ranks *pairs,
+                            const slao_question *questions, int64_t n_questions,
+                            const slao_score_settings *settings, slao_evaluation *evaluation) {
+    int row = 0;
+    while (scores[row].name && strcmp(scores[row].name, settings->score) != 0)
+        row++;
+    if (!scores[row].name)
+        return slao_fail(SLAO_BAD_INPUT, "%s is not a score that slao computes", settings->score);
+    SLAO_TRY(slao_allocate(&evaluation->scores, (size_t)n_questions, sizeof *evaluation->scores));
+    SLAO_TRY(slao_allocate(&evaluation->token_exact, (size_t)n_questions, sizeof(bool)));
+    SLAO_TRY(slao_decoder_new(&r->decoder, r->judge->pass, r->judge->config, pairs));
+    SLAO_TRY(slao_arena_new(&r->arena));
+    double sum = 0;
+    for (int64_t first = 0; first < n_questions; first += BATCH) {
+        slao_arena_return(r->arena, (slao_arena_mark){0});
+        r->questions = questions + first;
+        r->n_questions = n_questions - first < BATCH ? n_questions - first : BATCH;
+        r->scores = evaluation->scores + first;
+        r->token_exact = evaluation->token_exact + first;
+        SLAO_TRY(scores[row].score(r));
+        for (int64_t i = 0; i < r->n_questions; i++) {
+            sum += (double)r->scores[i];
+            evaluation->n_token_exact += r->token_exact[i];
+            evaluation->tokens += r->questions[i].sequence.count;
+        }
+    }
+    evaluation->n_examples = n_questions;
+    evaluation->score = n_questions ? sum / (double)n_questions : 0;
+    return SLAO_OK;
+}
+
+slao_status slao_evaluate(const slao_judge *judge, const slao_low_ranks *pairs,
+                          const slao_question *questions, int64_t n_questions,
+                          const slao_score_settings *settings, slao_evaluation *evaluation) {
+    *evaluation = (slao_evaluation){0};
+    round_of_questions r = {.judge = judge,
+                            .max_new_tokens = settings->max_new_tokens,
+                            .n_decoded = &evaluation->n_decoded};
+    slao_status status = evaluate(&r, pairs, questions, n_questions, settings, evaluation);
+    slao_decoder_free(r.decoder);
+    slao_arena_free(r.arena);
+    if (status != SLAO_OK)
+        slao_evaluation_free(evaluation);
+    return status;
+}
+
+void slao_evaluation_free(slao_evaluation *evaluation) {
+    free(evaluation->scores);
+    free(evaluation->token_exact);
+    *evaluation = (slao_evaluation){0};
+}
