@@ -6,3 +6,5 @@ trap 'rm -r "$folder"' EXIT
 "$SLAO_SOURCE/build/python/bin/python" "$SLAO_SOURCE/tests/cli/results_file.py" "$folder/out.h5" "$(cat "$folder/fingerprint")"
 h5ls -r "$folder/out.h5" >"$folder/listing"
 grep -q '^/trial/0a0000000000/accuracy *Dataset {3, 3}$' "$folder/listing"
+PYTHONPATH=$SLAO_SOURCE/analysis "$SLAO_SOURCE/build/python/bin/python" -B -m slao_analysis table "$folder/out.h5" >"$folder/table"
+grep -q '^| slao | 1/√i | 2/2 | 59.2 ± 3.5 | -2.5 ± 7.1 | ' "$folder/table"
