@@ -1,0 +1,65 @@
+#include "sweep/worker.h"
+
+#include "base/log.h"
+#include "sweep/drain.h"
+#include "sweep/protocol.h"
+
+#include <stdio.h>
+
+typedef struct {
+    const slao_ranks *ranks;
+    bool told_to_drain;
+} worker;
+
+static void send_letter(const worker *self, slao_letter *letter) {
+    letter->peer = 0;
+    MPI_Request request;
+    slao_protocol_post(self->ranks, letter, &request);
+    slao_ranks_wait(&request);
+}
+
+/* Passes on a signal that this rank got, once. */
+static void pass_on_drain(worker *self) {
+    if (self->told_to_drain || !slao_drain_requested())
+        return;
+    self->told_to_drain = true;
+    send_letter(self, &(slao_letter){.tag = SLAO_TAG_DRAIN});
+}
+
+static void wait_for_letter(worker *self, slao_letter *letter) {
+    slao_nap nap = {0};
+    pass_on_drain(self);
+    while (!slao_protocol_receive(self->ranks, false, letter)) {
+        slao_take_nap(&nap);
+        pass_on_drain(self);
+    }
+}
+
+/* Runs a step; the report is left in *letter. */
+static void run_step(const slao_runner *runner, int64_t step, slao_letter *letter) {
+    slao_step_outcome outcome = {0};
+    double begin = slao_seconds();
+    slao_status status = runner->run(runner->context, step, &outcome);
+    double seconds = slao_seconds() - begin;
+    if (status == SLAO_OK) {
+        letter->tag = SLAO_TAG_DONE;
+        letter->body.done =
+            (slao_done_message){.step = step, .tokens = outcome.tokens, .seconds = seconds};
+        return;
+    }
+    letter->tag = SLAO_TAG_FAILED;
+    letter->body.failed = (slao_failed_message){.step = step, .status = status, .seconds = seconds};
+    snprintf(letter->body.failed.text, sizeof letter->body.failed.text, "%s", slao_message());
+}
+
+slao_status slao_worker_run(const slao_ranks *ranks, const slao_runner *runner) {
+    worker self = {.ranks = ranks};
+    slao_letter letter = {.tag = SLAO_TAG_ASK};
+    for (;;) {
+        send_letter(&self, &letter);
+        wait_for_letter(&self, &letter);
+        if (letter.tag == SLAO_TAG_STOP)
+            return slao_fail((slao_status)letter.body.stop.status, "%s", "");
+        run_step(runner, letter.body.run.step, &letter);
+    }
+}

@@ -1,0 +1,22 @@
+/* The worker of a rank: asks the coordinator for steps, runs them, and says what became of them. */
+#ifndef SLAO_SWEEP_WORKER_H
+#define SLAO_SWEEP_WORKER_H
+
+#include "sweep/ranks.h"
+
+typedef struct {
+    int64_t tokens; /* trained on, or evaluated */
+} slao_step_outcome;
+
+/* How a step is run: by training and evaluating a model, or by a dummy that tests the scheduling.
+ * Before `run` returns SLAO_OK the step's results must be in the store, for the next step may run
+ * on another host. A failure's message goes to the coordinator. */
+typedef struct {
+    void *context;
+    slao_status (*run)(void *context, int64_t step, slao_step_outcome *outcome);
+} slao_runner;
+
+/* Works until the coordinator says stop; returns how the whole run ended, without a message. */
+slao_status slao_worker_run(const slao_ranks *ranks, const slao_runner *runner);
+
+#endif
