@@ -64,7 +64,7 @@ mpirun -n 3 --oversubscribe --bind-to none "$DUMMY_SWEEP" "$work/idle" 1 60 0.05
 pid=$!
 wait_for_records "$work/idle" 3
 first=$(sed 's/.*"pid":\([0-9]*\).*/\1/' "$work/idle/lock")
-other=$(ps -o pid= --ppid $pid | grep -vw "$first" | head -n 1)
+other=$(tr " " "\n" <"/proc/$pid/task/$pid/children" | grep -vwe "$first" -e "^$" | head -n 1)
 kill -USR1 "$other"
 code=0
 wait $pid || code=$?
