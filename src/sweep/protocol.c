@@ -4,19 +4,19 @@
 #include <stdlib.h>
 
 typedef struct {
-    slao_tag tag;
     const char *name;
     size_t size;
+    slao_tag tag;
     bool to_coordinator;
 } message_row;
 
 static const message_row rows[] = {
-    {SLAO_TAG_ASK, "ask", sizeof(slao_ask_message), true},
-    {SLAO_TAG_DONE, "done", sizeof(slao_done_message), true},
-    {SLAO_TAG_FAILED, "failed", sizeof(slao_failed_message), true},
-    {SLAO_TAG_DRAIN, "drain", sizeof(slao_drain_message), true},
-    {SLAO_TAG_RUN, "run", sizeof(slao_run_message), false},
-    {SLAO_TAG_STOP, "stop", sizeof(slao_stop_message), false},
+    {"ask", sizeof(slao_ask_message), SLAO_TAG_ASK, true},
+    {"done", sizeof(slao_done_message), SLAO_TAG_DONE, true},
+    {"failed", sizeof(slao_failed_message), SLAO_TAG_FAILED, true},
+    {"drain", sizeof(slao_drain_message), SLAO_TAG_DRAIN, true},
+    {"run", sizeof(slao_run_message), SLAO_TAG_RUN, false},
+    {"stop", sizeof(slao_stop_message), SLAO_TAG_STOP, false},
 };
 enum { N_ROWS = sizeof rows / sizeof rows[0] };
 
