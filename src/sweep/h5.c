@@ -84,6 +84,13 @@ void slao_h5_discard(slao_h5 file) {
         return; /* the caller has the failure that matters, and removes the file */
 }
 
+slao_status slao_h5_link(slao_h5 file, const char *existing, const char *name) {
+    htri_t there = H5Lexists(file, existing, H5P_DEFAULT);
+    if (there <= 0)
+        return check(there, existing);
+    return check(H5Lcreate_hard(file, existing, file, name, H5P_DEFAULT, H5P_DEFAULT), name);
+}
+
 /* --- attributes --- */
 
 static slao_status text_type(hid_t *type, const char *what) {

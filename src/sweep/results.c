@@ -78,8 +78,7 @@ static slao_status write_run(slao_h5 file, const slao_outcome *outcome, int64_t 
 }
 
 static slao_status write_attributes(slao_h5 file, const slao_outcome *outcome,
-                                    const slao_machine *machine, int64_t ranks,
-                                    const char *fingerprint) {
+                                    const slao_results_context *context, const char *fingerprint) {
     const slao_spec *spec = outcome->plan->spec;
     char *hosts;
     SLAO_TRY(join_hosts(outcome, &hosts));
@@ -92,15 +91,15 @@ static slao_status write_attributes(slao_h5 file, const slao_outcome *outcome,
         {"slao_version", SLAO_VERSION},
         {"git_commit", SLAO_GIT_COMMIT},
         {"hosts", hosts},
-        {"mpi", machine->mpi},
-        {"blas", machine->blas},
-        {"cpu", machine->cpu},
+        {"mpi", context->machine->mpi},
+        {"blas", context->machine->blas},
+        {"cpu", context->machine->cpu},
     };
     slao_status status = slao_h5_set_integer(file, "/", "schema_version", SLAO_RESULTS_SCHEMA);
     for (size_t i = 0; i < sizeof texts / sizeof *texts && status == SLAO_OK; i++)
         status = slao_h5_set_text(file, "/", texts[i].name, texts[i].text);
     if (status == SLAO_OK)
-        status = write_run(file, outcome, ranks);
+        status = write_run(file, outcome, context->ranks);
     free(hosts);
     return status;
 }
@@ -108,34 +107,37 @@ static slao_status write_attributes(slao_h5 file, const slao_outcome *outcome,
 /* --- the file --- */
 
 static slao_status write_all_trials(slao_h5 file, const slao_outcome *outcome,
+                                    const slao_model_config *config,
                                     char fingerprint[SLAO_HASH_TEXT]) {
     slao_hasher *hasher;
     SLAO_TRY(slao_hasher_new(&hasher));
     slao_status status = SLAO_OK;
     for (int64_t i = 0; i < outcome->plan->spec->n_trials && status == SLAO_OK; i++)
         status = slao_results_write_trial(file, outcome, i, hasher);
+    for (int64_t i = 0; config && i < outcome->plan->spec->n_trials && status == SLAO_OK; i++)
+        status = slao_results_write_cosines(file, outcome, i, config);
     slao_hash_to_text(slao_hash_value(hasher), fingerprint);
     slao_hasher_free(hasher);
     return status;
 }
 
 static slao_status write_contents(slao_h5 file, const slao_outcome *outcome,
-                                  const slao_machine *machine, int64_t ranks,
+                                  const slao_results_context *context,
                                   char fingerprint[SLAO_HASH_TEXT]) {
     SLAO_TRY(slao_results_write_trials(file, outcome));
     SLAO_TRY(slao_results_write_accuracy(file, outcome));
     SLAO_TRY(slao_results_write_orders(file, outcome));
     SLAO_TRY(slao_results_write_steps(file, outcome));
-    SLAO_TRY(write_all_trials(file, outcome, fingerprint));
-    return write_attributes(file, outcome, machine, ranks, fingerprint);
+    SLAO_TRY(write_all_trials(file, outcome, context->config, fingerprint));
+    return write_attributes(file, outcome, context, fingerprint);
 }
 
 static slao_status write_file(const char *path, const slao_outcome *outcome,
-                              const slao_machine *machine, int64_t ranks,
+                              const slao_results_context *context,
                               char fingerprint[SLAO_HASH_TEXT]) {
     slao_h5 file;
     SLAO_TRY(slao_h5_create(&file, path));
-    slao_status status = write_contents(file, outcome, machine, ranks, fingerprint);
+    slao_status status = write_contents(file, outcome, context, fingerprint);
     if (status == SLAO_OK)
         return slao_h5_close(file, path);
     slao_h5_discard(file);
@@ -144,14 +146,14 @@ static slao_status write_file(const char *path, const slao_outcome *outcome,
 
 slao_status slao_results_write(const char *path, const slao_plan *plan,
                                const slao_store *const *stores, int64_t n_stores,
-                               const slao_machine *machine, int64_t ranks,
+                               const slao_results_context *context,
                                char fingerprint[SLAO_HASH_TEXT]) {
     slao_outcome *outcome;
     char *temporary = NULL;
     SLAO_TRY_IN(slao_outcome_new(&outcome, plan, stores, n_stores), "%s", path);
     slao_status status = slao_temporary_name(&temporary, path);
     if (status == SLAO_OK)
-        status = write_file(temporary, outcome, machine, ranks, fingerprint);
+        status = write_file(temporary, outcome, context, fingerprint);
     if (status == SLAO_OK) {
         status = slao_publish_file(temporary, path);
     } else {

@@ -24,12 +24,18 @@
 /* Raised when a reader of the file would have to change. */
 enum { SLAO_RESULTS_SCHEMA = 1 };
 
-/* Writes `path` from the records in `stores` (see outcome.h). `machine` is where the sweep
- * computed; `ranks` how many there were, 0 for as many as the records show. A full disk is
+/* Where a sweep computed, and what its adapters belong to. */
+typedef struct {
+    const slao_machine *machine;
+    int64_t ranks;                   /* 0: as many as the records show */
+    const slao_model_config *config; /* of the base model; NULL: cosines of adapters are left out */
+} slao_results_context;
+
+/* Writes `path` from the records and adapters in `stores` (see outcome.h). A full disk is
  * SLAO_NO_RESOURCE, and what was at `path` stays. */
 slao_status slao_results_write(const char *path, const slao_plan *plan,
                                const slao_store *const *stores, int64_t n_stores,
-                               const slao_machine *machine, int64_t ranks,
+                               const slao_results_context *context,
                                char fingerprint[SLAO_HASH_TEXT]);
 
 #endif

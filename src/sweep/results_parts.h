@@ -17,6 +17,11 @@ slao_status slao_results_write_steps(slao_h5 file, const slao_outcome *outcome);
 slao_status slao_results_write_trial(slao_h5 file, const slao_outcome *outcome, int64_t index,
                                      slao_hasher *fingerprint);
 
+/* results_cosine.c: cosine_A and cosine_B of a trial, from the adapters in the stores; nothing if
+ * they have none of them. Earlier trials must have been written. */
+slao_status slao_results_write_cosines(slao_h5 file, const slao_outcome *outcome, int64_t index,
+                                       const slao_model_config *config);
+
 /* Feeds the settings of a trial that its row shows or training reads, all but the order of its
  * tasks. */
 void slao_results_hash_setting(slao_hasher *hasher, const slao_spec *spec, const slao_trial *trial);

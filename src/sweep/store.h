@@ -12,7 +12,7 @@
  * tokens, mpi_rank, host, state_bytes. By kind:
  *
  *   finetune  loss (per optimiser step), orthogonality, interference_a, interference_b (layers x
- *             targets, null where not defined), adapter_hash (32 hex digits)
+ *             targets, null where not defined), distance, adapter_hash (32 hex digits)
  *   merge     lambda, distance, adapter_hash
  *   evaluate  score (fraction), examples, example_scores (0 to 1 each), token_exact (fraction)
  *

@@ -8,6 +8,7 @@
 #include "data/encode.h"
 #include "learn/evaluator.h"
 #include "learn/trainer.h"
+#include "sweep/geometry.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -170,6 +171,7 @@ static slao_status add_adapter_facts(cJSON *record, const slao_lora *lora, int n
     char hash[SLAO_HASH_TEXT];
     SLAO_TRY(hash_adapter(lora, hash));
     SLAO_TRY(slao_json_add_text(record, "adapter_hash", hash));
+    SLAO_TRY(slao_geometry_record_distance(record, lora));
     double bytes = (double)((size_t)(n_kept * lora->n_values) * sizeof *lora->values);
     return slao_json_add_real(record, "state_bytes", bytes);
 }
@@ -213,7 +215,7 @@ static slao_status run_finetune(slao_workbench *bench, const slao_step *step, cJ
         start = slao_start_rule_find(slao_method_start(&trial->method));
     }
     SLAO_INVARIANT(start && start->needs_last == (last != NULL));
-    slao_lora *lora;
+    slao_lora *lora, *first = NULL; /* first: as training starts */
     slao_training training = {0};
     slao_lesson lesson = {.task = step->task,
                           .seed = (uint64_t)trial->seed,
@@ -222,10 +224,15 @@ static slao_status run_finetune(slao_workbench *bench, const slao_step *step, cJ
     SLAO_TRY(slao_lora_new(&lora, &trial->lora, config));
     slao_status status = start->start(lora, last, (uint64_t)trial->seed);
     if (status == SLAO_OK)
+        status = slao_lora_copy(&first, lora);
+    if (status == SLAO_OK)
         status = slao_train(bench->pass, config, lora, &lesson, &trial->train, &training);
+    if (status == SLAO_OK)
+        status = slao_geometry_record_change(record, first, lora);
     if (status == SLAO_OK)
         status = save_finetuned(bench, step, lora, &training, record, tokens);
     slao_training_free(&training);
+    slao_lora_free(first);
     if (status == SLAO_OK)
         remember(bench, step->key, lora);
     else

@@ -161,5 +161,19 @@ by_layer = numpy.array([[0, 10], [1, 11]])
 for name, factor in [("orthogonality", 1), ("interference_A", 2), ("interference_B", 4)]:
     near(group[name][:], [numpy.full((2, 2), nan), 0.5 * factor + by_layer, 0.75 * factor + by_layer], name)
 assert "orthogonality" not in file["trial/6a0000000000"]
+# The third adapter is gone; the second A is at cosine 1/sqrt(1 + i^2) to the first at site i, from 1.
+cosine = group["cosine_A"][:]
+equal(cosine.shape, (3, 3, 2, 2), "cosine_A")
+sites = numpy.array([[1, 2], [3, 4]])
+near(cosine[0, 1], 1 / numpy.sqrt(1 + sites**2), "cosine_A of two tasks")
+near(cosine[1, 0], cosine[0, 1], "cosine_A is symmetric")
+near(cosine[1, 1], numpy.ones((2, 2)), "cosine_A of a task with itself")
+near(cosine[2], numpy.full((3, 2, 2), nan), "cosine_A of an adapter that is gone")
+near(group["cosine_B"][0], numpy.full((3, 2, 2), nan), "cosine_B of a B that is 0")
+near(group["cosine_B"][1, 1], numpy.ones((2, 2)), "cosine_B of a task with itself")
+for trial in ["2c0000000000", "3d0000000000"]:
+    assert file[f"trial/{trial}/cosine_A"] == group["cosine_A"], "trials that share their training share the array"
+assert "cosine_A" not in file["trial/1b0000000000"] or file["trial/1b0000000000/cosine_A"] != group["cosine_A"]
+
 equal(group["loss"].attrs["units"], "nat per token", "units")
 print("results file: all as expected")

@@ -1,8 +1,10 @@
-/* continual/analysis: against products formed in full, and cases worked out by hand. */
+/* continual/analysis, and its place in records (sweep/geometry): against products formed in full,
+ * and cases worked out by hand. */
 #include "test.h"
 
 #include "base/random.h"
 #include "continual/analysis.h"
+#include "sweep/geometry.h"
 
 static const slao_model_config config = {.hidden = 12,
                                          .layers = 2,
@@ -142,12 +144,42 @@ static void test_cosine(void **state) {
     slao_lora_free(y);
 }
 
+static double at(const cJSON *record, const char *key, int layer, int module) {
+    const cJSON *layers = slao_json_find(record, key);
+    assert_int_equal(cJSON_GetArraySize(layers), 2);
+    const cJSON *modules = cJSON_GetArrayItem(layers, layer);
+    assert_int_equal(cJSON_GetArraySize(modules), 2);
+    return cJSON_GetArrayItem(modules, module)->valuedouble;
+}
+
+static void test_records_are_by_layer_and_module(void **state) {
+    (void)state;
+    slao_lora *start = lora_new(4), *finetuned = lora_new(5);
+    cJSON *record = cJSON_CreateObject();
+    assert_ok(slao_geometry_record_change(record, start, finetuned));
+    assert_ok(slao_geometry_record_distance(record, finetuned));
+    double orthogonality[SITES], a[SITES], b[SITES], distance;
+    slao_orthogonality_error(start, orthogonality);
+    slao_interference(start, finetuned, a, b);
+    assert_ok(slao_distance(finetuned, &distance));
+    for (int i = 0; i < SITES; i++) {
+        assert_near(at(record, "orthogonality", i / 2, i % 2), orthogonality[i], 0);
+        assert_near(at(record, "interference_a", i / 2, i % 2), a[i], 0);
+        assert_near(at(record, "interference_b", i / 2, i % 2), b[i], 0);
+    }
+    assert_near(slao_json_find(record, "distance")->valuedouble, distance, 0);
+    cJSON_Delete(record);
+    slao_lora_free(start);
+    slao_lora_free(finetuned);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_distance_is_that_of_the_product),
         cmocka_unit_test(test_interference_is_that_of_the_products),
         cmocka_unit_test(test_orthogonality),
         cmocka_unit_test(test_cosine),
+        cmocka_unit_test(test_records_are_by_layer_and_module),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
  * program with a path to write the file to); here are the fingerprint and what goes wrong. */
 #include "test.h"
 
+#include "adapter/peft.h"
 #include "base/file.h"
 #include "sweep/results.h"
 
@@ -264,6 +265,43 @@ static char *log_path(const sweep *s, int64_t index) {
     return path;
 }
 
+/* --- adapters of known angles --- */
+
+static const slao_model_config config = {.hidden = 16,
+                                         .layers = LAYERS,
+                                         .heads = 2,
+                                         .kv_heads = 2,
+                                         .head_dim = 8,
+                                         .intermediate = 20,
+                                         .vocabulary = 32,
+                                         .max_positions = 64,
+                                         .rope_theta = 1e4,
+                                         .rms_epsilon = 1e-5};
+
+static void put_adapter(const sweep *s, int64_t step, const slao_lora_settings *settings, float a0,
+                        float a1, float b0) {
+    slao_lora *lora;
+    char *folder;
+    assert_ok(slao_lora_new(&lora, settings, &config));
+    for (int64_t i = 0; i < lora->n_sites; i++) {
+        lora->sites[i].a[0] = a0;
+        lora->sites[i].a[1] = a1 * (float)(i + 1); /* another angle at each site */
+        lora->sites[i].b[0] = b0;
+    }
+    assert_ok(slao_store_adapter_path(s->store, s->steps[step].key, &folder));
+    assert_ok(slao_peft_save(lora, folder, "base"));
+    free(folder);
+    slao_lora_free(lora);
+}
+
+/* Of the first order's fine-tuned adapters the third is gone. At site i, counted from 1, the angle
+ * between the first A, (1, 0), and the second, (1, i), has cosine 1/sqrt(1 + i^2); B is 0, then
+ * not. */
+static void put_adapters(const sweep *s) {
+    put_adapter(s, s->steps_of[0].finetunes[0], &s->trials[0].lora, 1, 0, 0);
+    put_adapter(s, s->steps_of[0].finetunes[1], &s->trials[0].lora, 1, 1, 2);
+}
+
 static sweep *sweep_new(void) {
     static const char *const extra[] = {"lora.alpha", "slao.init"};
     sweep *s;
@@ -287,6 +325,7 @@ static sweep *sweep_new(void) {
         if (!s->without_record[i])
             put(s, i, record_of(s, i));
     }
+    put_adapters(s);
     /* Why the seqlora trial of the first order is not done. */
     char *path = log_path(s, s->steps_of[3].accuracy[4]);
     assert_ok(slao_write_file(path, "no such luck", 12));
@@ -305,11 +344,12 @@ static void sweep_free(sweep *s) {
 
 static const slao_machine machine = {
     .mpi = "Open MPI 4.1.4", .blas = "OpenBLAS Haswell", .cpu = "avx2"};
+static const slao_results_context context = {.machine = &machine, .config = &config};
 
 static slao_status write_results(const sweep *s, const char *path,
                                  char fingerprint[SLAO_HASH_TEXT]) {
     const slao_store *stores[] = {s->store};
-    return slao_results_write(path, &s->plan, stores, 1, &machine, 0, fingerprint);
+    return slao_results_write(path, &s->plan, stores, 1, &context, fingerprint);
 }
 
 static char *results_path(const sweep *s) {
@@ -397,7 +437,7 @@ static void test_several_stores(void **state) {
         assert_int_equal(unlink(gone), 0);
     }
     const slao_store *stores[] = {shard, s->store};
-    assert_ok(slao_results_write(path, &s->plan, stores, 2, &machine, 0, sharded));
+    assert_ok(slao_results_write(path, &s->plan, stores, 2, &context, sharded));
     assert_string_equal(whole, sharded);
     slao_store_close(shard);
     free(folder);
@@ -446,6 +486,27 @@ static void test_damaged_records(void **state) {
     cJSON_AddItemToArray(slao_json_find(record, "orthogonality"),
                          cJSON_Duplicate(slao_json_find(record, "orthogonality")->child, true));
     fails_with(s, train, record, "trial 0a0000000000: orthogonality");
+    sweep_free(s);
+}
+
+static void test_adapters_that_do_not_fit(void **state) {
+    (void)state;
+    sweep *s = sweep_new();
+    char fingerprint[SLAO_HASH_TEXT], *path = results_path(s);
+    slao_lora_settings other = s->trials[0].lora;
+    other.rank = 4;
+    put_adapter(s, s->steps_of[0].finetunes[1], &other, 1, 1, 2);
+    assert_fails(write_results(s, path, fingerprint), SLAO_BAD_INPUT,
+                 "trial 0a0000000000: the adapter after amazon is not of the rank");
+    char *folder, *tensors;
+    assert_ok(
+        slao_store_adapter_path(s->store, s->steps[s->steps_of[0].finetunes[1]].key, &folder));
+    assert_ok(slao_join_path(&tensors, folder, "adapter_model.safetensors"));
+    assert_ok(slao_write_file(tensors, "torn", 4));
+    assert_fails(write_results(s, path, fingerprint), SLAO_BAD_INPUT, "adapter_model.safetensors");
+    free(tensors);
+    free(folder);
+    free(path);
     sweep_free(s);
 }
 
@@ -506,9 +567,13 @@ int main(int argc, char **argv) {
         return 0;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fingerprint),       cmocka_unit_test(test_several_stores),
-        cmocka_unit_test(test_damaged_records),   cmocka_unit_test(test_full_disk),
-        cmocka_unit_test(test_unwritable_folder), cmocka_unit_test(test_long_spec),
+        cmocka_unit_test(test_fingerprint),
+        cmocka_unit_test(test_several_stores),
+        cmocka_unit_test(test_damaged_records),
+        cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_adapters_that_do_not_fit),
+        cmocka_unit_test(test_unwritable_folder),
+        cmocka_unit_test(test_long_spec),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,20 @@
+/* What a fine-tune step records about the geometry of its adapter (continual/analysis.h): lists of
+ * layers, each a list of the adapted modules.
+ *
+ *   orthogonality    ||A0 A0^T - I||_F of the pair it started from
+ *   interference_a   ||A0 dA^T||_F
+ *   interference_b   ||dB^T B0||_F
+ *
+ * and what every step that leaves an adapter records: distance, ||theta - theta_0||.
+ */
+#ifndef SLAO_SWEEP_GEOMETRY_H
+#define SLAO_SWEEP_GEOMETRY_H
+
+#include "adapter/lora.h"
+#include "base/json.h"
+
+slao_status slao_geometry_record_change(cJSON *record, const slao_lora *start,
+                                        const slao_lora *finetuned);
+slao_status slao_geometry_record_distance(cJSON *record, const slao_lora *lora);
+
+#endif
