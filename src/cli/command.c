@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 const slao_command slao_commands[] = {
+    {"sweep", "run or resume a sweep (under mpirun)", slao_command_sweep},
     {"plan", "what a sweep would run", slao_command_plan},
+    {"collect", "make a results file again from its store", slao_command_collect},
     {"eval", "score a model, with any adapter, on a task", slao_command_eval},
     {"inspect", "what is in a model", slao_command_inspect},
     {"tokenize", "token ids of text, line by line", slao_command_tokenize},

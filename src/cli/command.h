@@ -13,11 +13,13 @@ typedef struct {
     slao_command_function *run;
 } slao_command;
 
+slao_command_function slao_command_collect;
 slao_command_function slao_command_eval;
 slao_command_function slao_command_generate;
 slao_command_function slao_command_inspect;
 slao_command_function slao_command_plan;
 slao_command_function slao_command_probe;
+slao_command_function slao_command_sweep;
 slao_command_function slao_command_tokenize;
 
 extern const slao_command slao_commands[]; /* ends in a row without a name */

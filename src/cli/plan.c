@@ -1,10 +1,11 @@
 /* slao plan: what a sweep would run. */
+#include "cli/plan.h"
+
 #include "cli/command.h"
 
 #include "base/json.h"
 #include "cli/options.h"
-#include "model/checkpoint.h"
-#include "sweep/plan.h"
+#include "sweep/study.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -120,32 +121,20 @@ static slao_status print_json(const slao_plan *plan, const summary *sums, int64_
     return status;
 }
 
-static slao_status hash_model(slao_hash *hash, const char *path) {
-    slao_checkpoint *checkpoint;
-    SLAO_TRY(slao_checkpoint_open(&checkpoint, path));
-    slao_status status = slao_checkpoint_hash(checkpoint, hash);
-    slao_checkpoint_close(checkpoint);
-    return status;
-}
-
-static slao_status run(const char *path, const slao_option_list *settings, int64_t ranks,
-                       bool json) {
-    slao_spec *spec = NULL;
-    slao_plan *plan = NULL;
-    slao_hash model;
+slao_status slao_print_plan(const char *path, const slao_option_list *settings, int64_t ranks,
+                            bool json) {
+    slao_spec *spec;
+    slao_study study;
     summary sums;
-    slao_status status = slao_spec_load(&spec, path, settings->values, settings->count);
-    SLAO_TRY_GOTO(status, status, done);
-    SLAO_TRY_GOTO(status, hash_model(&model, spec->model), done);
-    SLAO_TRY_GOTO(status, slao_plan_new(&plan, spec, model), done);
-    SLAO_TRY_GOTO(status, summarise(plan, &sums), done);
-    if (json)
-        status = print_json(plan, &sums, ranks);
-    else
-        print_text(plan, &sums, ranks);
-done:
-    slao_plan_free(plan);
-    slao_spec_free(spec);
+    SLAO_TRY(slao_spec_load(&spec, path, settings->values, settings->count));
+    slao_status status = slao_study_open(&study, spec);
+    if (status == SLAO_OK)
+        status = summarise(study.plan, &sums);
+    if (status == SLAO_OK && json)
+        status = print_json(study.plan, &sums, ranks);
+    else if (status == SLAO_OK)
+        print_text(study.plan, &sums, ranks);
+    slao_study_close(&study);
     return status;
 }
 
@@ -175,7 +164,7 @@ slao_status slao_command_plan(int argc, char **argv) {
     int64_t n_arguments;
     slao_status status = slao_options_parse(argc, argv, &usage, &arguments, &n_arguments, &helped);
     if (status == SLAO_OK && !helped)
-        status = ranks >= 1 ? run(arguments[0], &settings, ranks, json)
+        status = ranks >= 1 ? slao_print_plan(arguments[0], &settings, ranks, json)
                             : slao_fail(SLAO_BAD_INPUT, "--ranks must be at least 1");
     free(arguments);
     free(settings.values);

@@ -25,13 +25,25 @@ static bool ends_with(const char *text, const char *end) {
     return size >= count && strcmp(text + size - count, end) == 0;
 }
 
+/* The file that holds the tokenizer under `path`; the caller frees *file. */
+static slao_status find_file(char **file, const char *path) {
+    return slao_is_folder(path) ? slao_join_path(file, path, "tokenizer.json")
+                                : slao_copy_text(file, path);
+}
+
 static slao_status read_from(slao_tokenizer *t, const char *path) {
-    if (!slao_is_folder(path))
-        return ends_with(path, ".json") ? slao_tokenizer_read_json(t, path)
-                                        : slao_tokenizer_read_gguf(t, path);
     char *file;
-    SLAO_TRY(slao_join_path(&file, path, "tokenizer.json"));
-    slao_status status = slao_tokenizer_read_json(t, file);
+    SLAO_TRY(find_file(&file, path));
+    slao_status status = ends_with(file, ".json") ? slao_tokenizer_read_json(t, file)
+                                                  : slao_tokenizer_read_gguf(t, file);
+    free(file);
+    return status;
+}
+
+slao_status slao_tokenizer_hash(slao_hash *hash, const char *path) {
+    char *file;
+    SLAO_TRY(find_file(&file, path));
+    slao_status status = slao_hash_file(hash, file);
     free(file);
     return status;
 }

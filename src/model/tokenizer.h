@@ -14,12 +14,15 @@
 #ifndef SLAO_MODEL_TOKENIZER_H
 #define SLAO_MODEL_TOKENIZER_H
 
+#include "base/hash.h"
 #include "model/ids.h"
 
 typedef struct slao_tokenizer slao_tokenizer;
 
 /* `path` is a model folder with a tokenizer.json, that file itself, or a GGUF file. */
 slao_status slao_tokenizer_load(slao_tokenizer **tokenizer, const char *path);
+/* Hash of the bytes of the file that slao_tokenizer_load reads under this path. */
+slao_status slao_tokenizer_hash(slao_hash *hash, const char *path);
 void slao_tokenizer_free(slao_tokenizer *tokenizer); /* NULL is allowed */
 
 /* Appends the ids of `size` bytes of text, as `tokenizers`' encode(text, add_special_tokens=False):

@@ -5,8 +5,11 @@
 #include "sweep/journal.h"
 #include "sweep/lock.h"
 
+#include <errno.h>
+#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct slao_store {
     char *folder, *lock_path, *journal_path;
@@ -33,6 +36,7 @@ slao_status slao_store_open(slao_store **store, const char *folder) {
     SLAO_TRY_GOTO(status, make_folder(folder, "steps"), fail);
     SLAO_TRY_GOTO(status, make_folder(folder, "adapters"), fail);
     SLAO_TRY_GOTO(status, make_folder(folder, "logs"), fail);
+    SLAO_TRY_GOTO(status, make_folder(folder, "specs"), fail);
     return SLAO_OK;
 fail:
     slao_store_close(made);
@@ -124,6 +128,80 @@ slao_status slao_store_get(const slao_store *store, slao_hash key, cJSON **recor
         cJSON_Delete(*record);
         *record = NULL;
     }
+    free(path);
+    return status;
+}
+
+slao_status slao_store_forget(slao_store *store, slao_hash key) {
+    char *path;
+    SLAO_TRY(key_path(store, &path, "steps", key, ".json"));
+    slao_status status = SLAO_OK;
+    if (unlink(path) != 0 && errno != ENOENT)
+        status = slao_fail_errno(SLAO_BAD_INPUT, "cannot remove %s", path);
+    free(path);
+    return status;
+}
+
+slao_status slao_store_put_spec(slao_store *store, const char *name, const char *text,
+                                const char *folder) {
+    char *path = NULL, *json = NULL;
+    cJSON *root = cJSON_CreateObject();
+    if (!root)
+        return slao_fail(SLAO_NO_RESOURCE, "out of memory for a spec");
+    slao_status status;
+    SLAO_TRY_GOTO(status, slao_format(&path, "%s/specs/%s.json", store->folder, name), out);
+    SLAO_TRY_GOTO(status, slao_json_add_text(root, "folder", folder), out);
+    SLAO_TRY_GOTO(status, slao_json_add_text(root, "spec", text), out);
+    SLAO_TRY_GOTO(status, slao_json_print(&json, root), out);
+    status = slao_write_file(path, json, strlen(json));
+out:
+    free(json);
+    free(path);
+    cJSON_Delete(root);
+    return status;
+}
+
+/* The file of the spec called `name`, or of the only one there is. */
+static slao_status find_spec(const slao_store *store, const char *name, char **path) {
+    SLAO_TRY(slao_format(path, "%s/specs/%s.json", store->folder, name));
+    if (slao_is_file(*path))
+        return SLAO_OK;
+    free(*path);
+    *path = NULL;
+    char *pattern;
+    glob_t found;
+    SLAO_TRY(slao_format(&pattern, "%s/specs/*.json", store->folder));
+    int failed = glob(pattern, 0, NULL, &found);
+    free(pattern);
+    slao_status status;
+    if (failed == 0 && found.gl_pathc == 1)
+        status = slao_copy_text(path, found.gl_pathv[0]);
+    else
+        status =
+            slao_fail(SLAO_BAD_INPUT,
+                      "store %s holds no spec called %s (it holds %zu): give the results file the "
+                      "name of its sweep",
+                      store->folder, name, failed == 0 ? found.gl_pathc : 0);
+    if (failed == 0)
+        globfree(&found);
+    return status;
+}
+
+slao_status slao_store_get_spec(const slao_store *store, const char *name, char **text,
+                                char **folder) {
+    const char *kept_folder, *kept_spec;
+    char *path;
+    cJSON *root = NULL;
+    *text = *folder = NULL;
+    SLAO_TRY(find_spec(store, name, &path));
+    slao_status status;
+    SLAO_TRY_GOTO(status, slao_json_load(&root, path), out);
+    SLAO_TRY_GOTO(status, slao_json_text(&kept_folder, slao_json_find(root, "folder"), path), out);
+    SLAO_TRY_GOTO(status, slao_json_text(&kept_spec, slao_json_find(root, "spec"), path), out);
+    SLAO_TRY_GOTO(status, slao_copy_text(folder, kept_folder), out);
+    status = slao_copy_text(text, kept_spec);
+out:
+    cJSON_Delete(root);
     free(path);
     return status;
 }

@@ -5,6 +5,7 @@
  *                              adapter_config.json and adapter_model.safetensors, written before
  *                              the record
  *   STORE/logs/KEY.log         why a step failed
+ *   STORE/specs/NAME.json                        the spec of a sweep over this store, by its name
  *   STORE/journal.jsonl        events, a line each (sweep/journal.h)
  *   STORE/lock                 who works in this store (sweep/lock.h)
  *
@@ -37,11 +38,23 @@ const char *slao_store_folder(const slao_store *store);
 slao_status slao_store_lock(slao_store *store);
 slao_status slao_store_unlock(slao_store *store);
 
+/* Removes the record, so that the step counts as not run; one that is not there is fine. */
+slao_status slao_store_forget(slao_store *store, slao_hash key);
+
 bool slao_store_has(const slao_store *store, slao_hash key);
 /* The record's "key" must be `key`. A full disk gives SLAO_NO_RESOURCE and leaves no record. */
 slao_status slao_store_put(slao_store *store, slao_hash key, const cJSON *record);
 /* The caller deletes *record. A record that is not whole or not of this key is SLAO_BAD_INPUT. */
 slao_status slao_store_get(const slao_store *store, slao_hash key, cJSON **record);
+
+/* Keeps a sweep's spec (slao_spec.text and the folder that its paths count from), so that its
+ * results file can be made again. */
+slao_status slao_store_put_spec(slao_store *store, const char *name, const char *text,
+                                const char *folder);
+/* The spec of that name; if the store knows one spec alone, it is given whatever the name. The
+ * caller frees *text and *folder. */
+slao_status slao_store_get_spec(const slao_store *store, const char *name, char **text,
+                                char **folder);
 
 /* STORE/adapters/KEY and STORE/logs/KEY.log; the caller frees *path. */
 slao_status slao_store_adapter_path(const slao_store *store, slao_hash key, char **path);

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 enum { ADAPTERS_KEPT = 6 };
 
@@ -181,14 +180,6 @@ static double peak_memory_bytes(void) {
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (double)usage.ru_maxrss * 1024 : NAN;
 }
 
-static slao_status now_text(char text[32]) {
-    time_t now = time(NULL);
-    struct tm parts;
-    if (!gmtime_r(&now, &parts) || strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
-        return slao_fail(SLAO_BROKEN, "the clock cannot be read");
-    return SLAO_OK;
-}
-
 /* ---- The kinds of steps: each computes, saves its adapter if it makes one, and fills the record
  * ---- */
 
@@ -310,9 +301,9 @@ static slao_status (*const run_kind[SLAO_N_STEP_KINDS])(slao_workbench *, const 
 };
 
 static slao_status begin_record(const slao_workbench *bench, const slao_step *step, cJSON *record) {
-    char key[SLAO_HASH_TEXT], started[32];
+    char key[SLAO_HASH_TEXT], started[SLAO_TIME_TEXT];
     slao_hash_to_text(step->key, key);
-    SLAO_TRY(now_text(started));
+    slao_time_text(started);
     SLAO_TRY(slao_json_add_text(record, "key", key));
     SLAO_TRY(slao_json_add_text(record, "kind", slao_step_kind_name(step->kind)));
     SLAO_TRY(slao_json_add_text(record, "task", step->task));
@@ -327,15 +318,14 @@ static slao_status run_recorded(slao_workbench *bench, const slao_step *step, cJ
     double start = slao_seconds();
     SLAO_TRY(begin_record(bench, step, record));
     SLAO_TRY(run_kind[step->kind](bench, step, record, &cost->tokens));
-    cost->seconds = slao_seconds() - start;
-    SLAO_TRY(slao_json_add_real(record, "seconds", cost->seconds));
+    SLAO_TRY(slao_json_add_real(record, "seconds", slao_seconds() - start));
     SLAO_TRY(slao_json_add_real(record, "tokens", (double)cost->tokens));
     SLAO_TRY(slao_json_add_real(record, "peak_memory_bytes", peak_memory_bytes()));
     return slao_store_put(bench->parts.store, step->key, record);
 }
 
-slao_status slao_workbench_run(slao_workbench *bench, int64_t index, slao_step_cost *cost) {
-    *cost = (slao_step_cost){0};
+static slao_status run_step(void *context, int64_t index, slao_step_cost *cost) {
+    slao_workbench *bench = context;
     const slao_step *step = &bench->parts.plan->steps[index];
     cJSON *record = cJSON_CreateObject();
     if (!record)
@@ -343,4 +333,8 @@ slao_status slao_workbench_run(slao_workbench *bench, int64_t index, slao_step_c
     slao_status status = run_recorded(bench, step, record, cost);
     cJSON_Delete(record);
     return status;
+}
+
+slao_runner slao_workbench_runner(slao_workbench *bench) {
+    return (slao_runner){bench, run_step};
 }

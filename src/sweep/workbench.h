@@ -1,6 +1,6 @@
 /* What a rank runs steps with: the model, the tokenised tasks, the adapters it used last.
  *
- * slao_workbench_run computes one step of the plan and leaves its adapter and record in the store:
+ * Running a step computes it and leaves its adapter and record in the store:
  * the adapter first, the record last, so that a step that has a record is complete. A rank that
  * dies in between leaves nothing that a rerun would trust.
  */
@@ -11,6 +11,7 @@
 #include "model/tokenizer.h"
 #include "sweep/plan.h"
 #include "sweep/store.h"
+#include "sweep/worker.h"
 
 typedef struct slao_workbench slao_workbench;
 
@@ -27,13 +28,9 @@ typedef struct {
 slao_status slao_workbench_new(slao_workbench **bench, const slao_workbench_parts *parts);
 void slao_workbench_free(slao_workbench *bench); /* NULL is allowed */
 
-typedef struct {
-    double seconds;
-    int64_t tokens; /* of all examples read, as if nothing were shared */
-} slao_step_cost;
-
-/* Runs the step. Its parents must be in the store. SLAO_FAILED: this step cannot be done (training
- * diverged), others can; SLAO_NO_RESOURCE: nothing more can be written. */
-slao_status slao_workbench_run(slao_workbench *bench, int64_t step, slao_step_cost *cost);
+/* How a worker runs steps with this bench. Their parents must be in the store. SLAO_FAILED: the
+ * step cannot be done (training diverged), others can; SLAO_NO_RESOURCE: nothing more can be
+ * written. */
+slao_runner slao_workbench_runner(slao_workbench *bench);
 
 #endif

@@ -37,14 +37,14 @@ static void wait_for_letter(worker *self, slao_letter *letter) {
 
 /* Runs a step; the report is left in *letter. */
 static void run_step(const slao_runner *runner, int64_t step, slao_letter *letter) {
-    slao_step_outcome outcome = {0};
+    slao_step_cost cost = {0};
     double begin = slao_seconds();
-    slao_status status = runner->run(runner->context, step, &outcome);
+    slao_status status = runner->run(runner->context, step, &cost);
     double seconds = slao_seconds() - begin;
     if (status == SLAO_OK) {
         letter->tag = SLAO_TAG_DONE;
         letter->body.done =
-            (slao_done_message){.step = step, .tokens = outcome.tokens, .seconds = seconds};
+            (slao_done_message){.step = step, .tokens = cost.tokens, .seconds = seconds};
         return;
     }
     letter->tag = SLAO_TAG_FAILED;

@@ -6,14 +6,14 @@
 
 typedef struct {
     int64_t tokens; /* trained on, or evaluated */
-} slao_step_outcome;
+} slao_step_cost;
 
 /* How a step is run: by training and evaluating a model, or by a dummy that tests the scheduling.
  * Before `run` returns SLAO_OK the step's results must be in the store, for the next step may run
  * on another host. A failure's message goes to the coordinator. */
 typedef struct {
     void *context;
-    slao_status (*run)(void *context, int64_t step, slao_step_outcome *outcome);
+    slao_status (*run)(void *context, int64_t step, slao_step_cost *cost);
 } slao_runner;
 
 /* Works until the coordinator says stop; returns how the whole run ended, without a message. */

@@ -55,7 +55,7 @@ out:
     return status;
 }
 
-static slao_status run_step(void *context, int64_t step, slao_step_outcome *outcome) {
+static slao_status run_step(void *context, int64_t step, slao_step_cost *cost) {
     sweep *self = context;
     char key[SLAO_HASH_TEXT];
     slao_hash_to_text(self->keys[step], key);
@@ -71,7 +71,7 @@ static slao_status run_step(void *context, int64_t step, slao_step_outcome *outc
     SLAO_TRY_GOTO(status, slao_format(&filling, "%0*d", self->bytes, 0), out);
     SLAO_TRY_GOTO(status, slao_json_add_text(record, "filling", filling), out);
     SLAO_TRY_GOTO(status, slao_store_put(self->store, self->keys[step], record), out);
-    outcome->tokens = 1000;
+    cost->tokens = 1000;
 out:
     free(filling);
     cJSON_Delete(record);

@@ -50,7 +50,7 @@ static uint64_t value_of(const dummy *self, int64_t step) {
     return value;
 }
 
-static slao_status run_dummy(void *context, int64_t step, slao_step_outcome *outcome) {
+static slao_status run_dummy(void *context, int64_t step, slao_step_cost *cost) {
     dummy *self = context;
     trace *own = &self->traces[step];
     if (atomic_fetch_add(&own->runs, 1) > 0)
@@ -69,7 +69,7 @@ static slao_status run_dummy(void *context, int64_t step, slao_step_outcome *out
     }
     own->value = value_of(self, step);
     atomic_store(&own->done, true);
-    outcome->tokens = step;
+    cost->tokens = step;
     return SLAO_OK;
 }
 

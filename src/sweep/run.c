@@ -1,0 +1,353 @@
+#include "sweep/run.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "sweep/crew.h"
+#include "sweep/drain.h"
+#include "sweep/results.h"
+#include "sweep/study.h"
+#include "sweep/workbench.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    slao_ranks *ranks;
+    const slao_sweep_choices *choices;
+    slao_study study;
+    char *output, *store_folder;
+    slao_store *store;
+    slao_model *model;
+    slao_tokenizer *tokenizer;
+    slao_workbench *bench;
+    slao_graph_step *graph;
+    slao_progress *progress; /* rank 0 */
+} sweep_run;
+
+slao_status slao_default_output(char **output, const char *name) {
+    return slao_format(output, "results/%s.h5", name);
+}
+
+slao_status slao_default_store(char **store, const char *output) {
+    size_t length = strlen(output);
+    if (length > 3 && strcmp(output + length - 3, ".h5") == 0)
+        length -= 3;
+    return slao_format(store, "%.*s.store", (int)length, output);
+}
+
+/* ---- The spec: read by rank 0, parsed by all from its text ---- */
+
+static slao_status folder_of(const char *path, char **folder) {
+    char *absolute = realpath(path, NULL);
+    if (!absolute)
+        return slao_fail_errno(SLAO_BAD_INPUT, "cannot open %s", path);
+    *strrchr(absolute, '/') = '\0';
+    slao_status status = slao_copy_text(folder, *absolute ? absolute : "/");
+    free(absolute);
+    return status;
+}
+
+static slao_status read_spec(const sweep_run *run, slao_spec **spec, char **text, char **folder) {
+    if (run->ranks->rank != 0)
+        return SLAO_OK;
+    const slao_sweep_choices *choices = run->choices;
+    SLAO_TRY(slao_spec_load(spec, choices->spec, choices->settings, choices->n_settings));
+    SLAO_TRY(folder_of(choices->spec, folder));
+    return slao_copy_text(text, (*spec)->text);
+}
+
+/* Keeps the spec on the ranks that got it as text; gives its folder to all. */
+static slao_status share_spec(const sweep_run *run, slao_spec **spec, char **folder) {
+    char *text = NULL;
+    *spec = NULL;
+    *folder = NULL;
+    slao_status status = slao_ranks_agree(run->ranks, read_spec(run, spec, &text, folder));
+    if (status == SLAO_OK)
+        status = slao_ranks_broadcast_text(run->ranks, &text);
+    if (status == SLAO_OK)
+        status = slao_ranks_broadcast_text(run->ranks, folder);
+    if (status == SLAO_OK) {
+        slao_status parsed = SLAO_OK;
+        if (run->ranks->rank != 0)
+            parsed = slao_spec_parse(spec, text, run->choices->spec, *folder, NULL, 0);
+        status = slao_ranks_agree(run->ranks, parsed);
+    }
+    free(text);
+    if (status != SLAO_OK) {
+        slao_spec_free(*spec);
+        free(*folder);
+        *spec = NULL;
+        *folder = NULL;
+    }
+    return status;
+}
+
+/* ---- What is there before the first step ---- */
+
+static slao_status choose_places(sweep_run *run) {
+    const slao_sweep_choices *choices = run->choices;
+    const slao_spec *spec = run->study.spec;
+    if (choices->output)
+        SLAO_TRY(slao_copy_text(&run->output, choices->output));
+    else
+        SLAO_TRY(slao_default_output(&run->output, spec->name));
+    const char *store = choices->store ? choices->store : spec->store;
+    return store ? slao_copy_text(&run->store_folder, store)
+                 : slao_default_store(&run->store_folder, run->output);
+}
+
+/* The folder of the results file, made and tried: better now than after hours of training. */
+static slao_status try_output(const char *output) {
+    char *folder;
+    SLAO_TRY(slao_copy_text(&folder, output));
+    char *slash = strrchr(folder, '/');
+    slao_status status = SLAO_OK;
+    if (slash && slash != folder) {
+        *slash = '\0';
+        status = slao_make_folders(folder);
+    }
+    char *trial = NULL;
+    if (status == SLAO_OK)
+        status = slao_format(&trial, "%s.trial", output);
+    if (status == SLAO_OK)
+        status = slao_write_file(trial, "", 0);
+    if (status == SLAO_OK && remove(trial) != 0)
+        status = slao_fail_errno(SLAO_BROKEN, "cannot remove %s", trial);
+    free(trial);
+    free(folder);
+    return status;
+}
+
+static slao_status open_store(sweep_run *run, const char *spec_folder) {
+    SLAO_TRY(slao_store_open(&run->store, run->store_folder));
+    if (run->ranks->rank != 0)
+        return SLAO_OK;
+    SLAO_TRY(try_output(run->output));
+    SLAO_TRY(slao_store_lock(run->store));
+    const slao_plan *plan = run->study.plan;
+    for (int64_t i = 0; run->choices->fresh && i < plan->n_steps; i++)
+        SLAO_TRY(slao_store_forget(run->store, plan->steps[i].key));
+    return slao_store_put_spec(run->store, plan->spec->name, plan->spec->text, spec_folder);
+}
+
+/* The model in memory that the ranks of a node share, filled by the first of them. */
+static slao_status load_model(sweep_run *run) {
+    const slao_model_config *config = slao_checkpoint_config(run->study.checkpoint);
+    int64_t n_values;
+    SLAO_TRY(slao_model_n_values(config, &n_values));
+    void *values;
+    bool is_first;
+    SLAO_TRY(slao_ranks_share(run->ranks, (size_t)n_values * sizeof(float), &values, &is_first));
+    slao_status status = slao_model_new(&run->model, config, values);
+    if (status == SLAO_OK && is_first)
+        status = slao_model_fill(run->model, run->study.checkpoint);
+    return slao_ranks_agree(run->ranks, status);
+}
+
+static slao_status load_bench(sweep_run *run) {
+    SLAO_TRY(slao_tokenizer_load(&run->tokenizer, run->study.spec->model));
+    slao_workbench_parts parts = {.plan = run->study.plan,
+                                  .store = run->store,
+                                  .model = run->model,
+                                  .tokenizer = run->tokenizer,
+                                  .rank = run->ranks->rank,
+                                  .host = run->ranks->host};
+    return slao_workbench_new(&run->bench, &parts);
+}
+
+/* Characters that a pass over these examples reads: what a step costs goes by that. */
+static double characters(const slao_examples *examples) {
+    double sum = 0;
+    for (int64_t i = 0; i < examples->count; i++)
+        sum +=
+            (double)(strlen(examples->examples[i].sentence) + strlen(examples->examples[i].answer));
+    return sum;
+}
+
+static double cost_of(const slao_plan *plan, const slao_step *step) {
+    enum { PASSES_OF_TRAINING = 3 }; /* a forward and a backward cost about three forwards */
+    const slao_task *task = slao_plan_task(plan, step->task);
+    switch (step->kind) {
+    case SLAO_STEP_FINETUNE:
+        return characters(&task->train) * (double)(step->trial->train.epochs * PASSES_OF_TRAINING);
+    case SLAO_STEP_EVALUATE:
+        return characters(&task->test);
+    default:
+        return 0;
+    }
+}
+
+static slao_status make_graph(sweep_run *run) {
+    const slao_plan *plan = run->study.plan;
+    SLAO_TRY(slao_allocate(&run->graph, (size_t)plan->n_steps, sizeof *run->graph));
+    for (int64_t i = 0; i < plan->n_steps; i++) {
+        const slao_step *step = &plan->steps[i];
+        run->graph[i] = (slao_graph_step){.n_parents = step->n_parents,
+                                          .parents = step->parents,
+                                          .cost = cost_of(plan, step),
+                                          .done = slao_store_has(run->store, step->key)};
+    }
+    return SLAO_OK;
+}
+
+/* ---- While it runs: the journal, the logs of failures, progress; all on rank 0 ---- */
+
+static void name_step(void *context, int64_t index, char *name, size_t size) {
+    const sweep_run *run = context;
+    const slao_step *step = &run->study.plan->steps[index];
+    const char *kind = slao_step_kind_name(step->kind), *method = step->trial->method.method->name;
+    if (step->position == 0)
+        snprintf(name, size, "%s %s, untrained", kind, step->task);
+    else if (step->kind == SLAO_STEP_EVALUATE)
+        snprintf(name, size, "%s %s after task %" PRId64 " (%s)", kind, step->task, step->position,
+                 method);
+    else
+        snprintf(name, size, "%s %s as task %" PRId64 " (%s)", kind, step->task, step->position,
+                 method);
+}
+
+static slao_status fill_event(const sweep_run *run, const slao_event *event, const char *kind,
+                              cJSON *line) {
+    char time_text[SLAO_TIME_TEXT];
+    slao_time_text(time_text);
+    SLAO_TRY(slao_json_add_text(line, "event", kind));
+    SLAO_TRY(slao_json_add_text(line, "time", time_text));
+    SLAO_TRY(slao_json_add_real(line, "rank", event->rank));
+    if (event->step >= 0) {
+        char key[SLAO_HASH_TEXT];
+        slao_hash_to_text(run->study.plan->steps[event->step].key, key);
+        SLAO_TRY(slao_json_add_text(line, "key", key));
+    }
+    if (event->kind == SLAO_EVENT_DONE) {
+        SLAO_TRY(slao_json_add_real(line, "seconds", event->seconds));
+        SLAO_TRY(slao_json_add_real(line, "tokens", (double)event->tokens));
+    }
+    return event->message ? slao_json_add_text(line, "message", event->message) : SLAO_OK;
+}
+
+static slao_status write_journal(const sweep_run *run, const slao_event *event, const char *kind) {
+    cJSON *line = cJSON_CreateObject();
+    if (!line)
+        return slao_fail(SLAO_NO_RESOURCE, "out of memory for the journal");
+    slao_status status = fill_event(run, event, kind, line);
+    if (status == SLAO_OK)
+        status = slao_store_journal(run->store, line);
+    cJSON_Delete(line);
+    return status;
+}
+
+static slao_status write_log(const sweep_run *run, const slao_event *event) {
+    char name[160], *path, *text = NULL;
+    name_step((void *)(uintptr_t)run, event->step, name, sizeof name);
+    SLAO_TRY(slao_store_log_path(run->store, run->study.plan->steps[event->step].key, &path));
+    slao_status status = slao_format(&text, "%s\nrank %d: %s\n", name, event->rank, event->message);
+    if (status == SLAO_OK)
+        status = slao_write_file(path, text, strlen(text));
+    free(text);
+    free(path);
+    return status;
+}
+
+static slao_status hear(void *context, const slao_event *event) {
+    static const char *const kinds[] = {[SLAO_EVENT_STARTED] = "started",
+                                        [SLAO_EVENT_DONE] = "done",
+                                        [SLAO_EVENT_FAILED] = "failed",
+                                        [SLAO_EVENT_STOPPING] = "stopping"};
+    sweep_run *run = context;
+    slao_progress_hear(run->progress, event);
+    if (event->kind == SLAO_EVENT_TICK)
+        return SLAO_OK;
+    if (event->kind == SLAO_EVENT_FAILED)
+        SLAO_TRY(write_log(run, event));
+    return write_journal(run, event, kinds[event->kind]);
+}
+
+/* ---- The end ---- */
+
+static slao_status write_results(sweep_run *run) {
+    slao_machine machine;
+    SLAO_TRY(slao_machine_describe(&machine));
+    const slao_store *stores[] = {run->store};
+    slao_results_context context = {.machine = &machine,
+                                    .ranks = run->ranks->size,
+                                    .config = slao_checkpoint_config(run->study.checkpoint)};
+    char fingerprint[SLAO_HASH_TEXT];
+    SLAO_TRY(slao_results_write(run->output, run->study.plan, stores, 1, &context, fingerprint));
+    int64_t done = 0;
+    for (int64_t i = 0; i < run->study.plan->n_steps; i++)
+        done += slao_store_has(run->store, run->study.plan->steps[i].key);
+    printf("trials       %" PRId64 "\nsteps        %" PRId64 " of %" PRId64
+           " done\nresults      %s\n"
+           "store        %s\nfingerprint  %s\n",
+           run->study.spec->n_trials, done, run->study.plan->n_steps, run->output,
+           run->store_folder, fingerprint);
+    return SLAO_OK;
+}
+
+static slao_status prepare(sweep_run *run) {
+    slao_ranks *ranks = run->ranks;
+    slao_spec *spec;
+    char *folder;
+    slao_hash hash = {0};
+    SLAO_TRY(share_spec(run, &spec, &folder));
+    slao_status status = slao_ranks_agree(ranks, slao_study_open(&run->study, spec));
+    if (status == SLAO_OK)
+        status = slao_ranks_agree(ranks, slao_study_hash(&run->study, &hash));
+    if (status == SLAO_OK)
+        status = slao_ranks_check_same(ranks, hash, "the plan (do all ranks read the same files?)");
+    if (status == SLAO_OK)
+        status = slao_ranks_agree(ranks, choose_places(run));
+    if (status == SLAO_OK)
+        status = slao_ranks_agree(ranks, open_store(run, folder));
+    free(folder);
+    SLAO_TRY(status);
+    SLAO_TRY(load_model(run));
+    SLAO_TRY(slao_ranks_agree(ranks, load_bench(run)));
+    SLAO_TRY(slao_ranks_agree(ranks, make_graph(run)));
+    status = SLAO_OK;
+    if (ranks->rank == 0)
+        status =
+            slao_progress_new(&run->progress, run->choices->progress, stderr, 0, name_step, run);
+    SLAO_TRY(slao_ranks_agree(ranks, status));
+    return slao_ranks_agree(ranks, slao_drain_watch());
+}
+
+/* Whatever stopped the crew, what is finished goes into the results file; its own failure comes
+ * second. */
+static slao_status run_and_report(sweep_run *run) {
+    slao_listener listener = {run, hear};
+    slao_runner runner = slao_workbench_runner(run->bench);
+    slao_status status =
+        slao_crew_run(run->ranks, run->graph, run->study.plan->n_steps, &runner, listener);
+    if (run->ranks->rank != 0)
+        return status;
+    slao_progress_free(run->progress);
+    run->progress = NULL;
+    char *message;
+    SLAO_TRY(slao_copy_text(&message, slao_message()));
+    slao_status written = write_results(run);
+    if (status != SLAO_OK)
+        slao_fail(status, "%s", message);
+    free(message);
+    return status != SLAO_OK ? status : written;
+}
+
+slao_status slao_sweep_run(slao_ranks *ranks, const slao_sweep_choices *choices) {
+    sweep_run run = {.ranks = ranks, .choices = choices};
+    slao_status status = prepare(&run);
+    if (status == SLAO_OK)
+        status = run_and_report(&run);
+    slao_progress_free(run.progress);
+    free(run.graph);
+    slao_workbench_free(run.bench);
+    slao_tokenizer_free(run.tokenizer);
+    slao_model_free(run.model);
+    slao_store_close(run.store);
+    slao_study_close(&run.study);
+    free(run.output);
+    free(run.store_folder);
+    return status;
+}

@@ -1,0 +1,33 @@
+/* A sweep, from the spec file to the results file, on all ranks of an mpirun.
+ *
+ *   spec -> plan -> model once per node -> crew (coordinator and workers) -> results file
+ *
+ * Every step that is finished is in the store, whatever happens; the same call goes on from there.
+ */
+#ifndef SLAO_SWEEP_RUN_H
+#define SLAO_SWEEP_RUN_H
+
+#include "sweep/progress.h"
+#include "sweep/ranks.h"
+
+typedef struct {
+    const char *spec;            /* path */
+    const char *output;          /* results file; NULL: results/NAME.h5 */
+    const char *store;           /* NULL: the spec's, or the output's path with .store for .h5 */
+    const char *const *settings; /* arguments of --set, in order */
+    int64_t n_settings;
+    slao_progress_mode progress;
+    bool fresh; /* runs every step of this sweep again */
+} slao_sweep_choices;
+
+/* Collective. SLAO_OK, SLAO_FAILED, SLAO_NO_RESOURCE and SLAO_DRAINED leave a results file of all
+ * that is finished; rank 0 prints where it is on stdout. The message of a failure is on rank 0
+ * alone. */
+slao_status slao_sweep_run(slao_ranks *ranks, const slao_sweep_choices *choices);
+
+/* The default places, for all commands: "results/NAME.h5", and X.store for X.h5. The caller frees
+ * them. */
+slao_status slao_default_output(char **output, const char *name);
+slao_status slao_default_store(char **store, const char *output);
+
+#endif

@@ -1,0 +1,42 @@
+#include "sweep/study.h"
+
+#include "model/tokenizer.h"
+
+static slao_status hash_model(slao_hash *hash, const slao_checkpoint *checkpoint,
+                              const char *path) {
+    slao_hash weights, tokenizer;
+    slao_hasher *hasher;
+    SLAO_TRY(slao_checkpoint_hash(checkpoint, &weights));
+    SLAO_TRY(slao_tokenizer_hash(&tokenizer, path));
+    SLAO_TRY(slao_hasher_new(&hasher));
+    slao_hash_hash(hasher, weights);
+    slao_hash_hash(hasher, tokenizer);
+    *hash = slao_hash_value(hasher);
+    slao_hasher_free(hasher);
+    return SLAO_OK;
+}
+
+slao_status slao_study_open(slao_study *study, slao_spec *spec) {
+    *study = (slao_study){.spec = spec};
+    slao_hash model;
+    SLAO_TRY(slao_checkpoint_open(&study->checkpoint, spec->model));
+    SLAO_TRY(hash_model(&model, study->checkpoint, spec->model));
+    return slao_plan_new(&study->plan, spec, model);
+}
+
+void slao_study_close(slao_study *study) {
+    slao_plan_free(study->plan);
+    slao_checkpoint_close(study->checkpoint);
+    slao_spec_free(study->spec);
+    *study = (slao_study){0};
+}
+
+slao_status slao_study_hash(const slao_study *study, slao_hash *hash) {
+    slao_hasher *hasher;
+    SLAO_TRY(slao_hasher_new(&hasher));
+    for (int64_t i = 0; i < study->plan->n_steps; i++)
+        slao_hash_hash(hasher, study->plan->steps[i].key);
+    *hash = slao_hash_value(hasher);
+    slao_hasher_free(hasher);
+    return SLAO_OK;
+}
