@@ -1,0 +1,144 @@
+"""The package `tokenizers` set up with the vocabulary of a GGUF file, and the comparison of slao with it."""
+
+import json
+import pathlib
+import struct
+import subprocess
+import sys
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+          r"|\s+(?!\S)|\s+")
+QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
+TOKEN_KEYS = ("model", "pre", "tokens", "token_type", "merges", "bos_token_id", "eos_token_id", "add_bos_token")
+
+
+class Gguf:
+    """The metadata of a GGUF file, version 2 or 3."""
+
+    FORMATS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+
+    def __init__(self, path):
+        self.file = open(path, "rb")
+        assert self.file.read(4) == b"GGUF"
+        _, _, n_metadata = self.numbers("IQQ")
+        self.metadata = {}
+        for _ in range(n_metadata):
+            key = self.text()
+            self.metadata[key] = self.value(self.numbers("I")[0])
+
+    def numbers(self, form):
+        return struct.unpack("<" + form, self.file.read(struct.calcsize("<" + form)))
+
+    def text(self):
+        return self.file.read(self.numbers("Q")[0]).decode()
+
+    def value(self, kind):
+        if kind == 8:
+            return self.text()
+        if kind == 9:
+            element, count = self.numbers("IQ")
+            return [self.value(element) for _ in range(count)]
+        return self.numbers(self.FORMATS[kind])[0]
+
+
+def write_gguf(path, metadata):
+    """A GGUF file of metadata alone: texts, whole numbers, booleans, and lists of them."""
+
+    def text(value):
+        return struct.pack("<Q", len(value.encode())) + value.encode()
+
+    def kind(value):
+        return 8 if isinstance(value, str) else 7 if isinstance(value, bool) else 5
+
+    def bare(value):
+        return text(value) if isinstance(value, str) else struct.pack("<?" if isinstance(value, bool) else "<i", value)
+
+    out = [b"GGUF", struct.pack("<IQQ", 3, 0, len(metadata))]
+    for key, value in metadata.items():
+        out.append(text(key))
+        if isinstance(value, list):
+            out.append(struct.pack("<IIQ", 9, kind(value[0]), len(value)) + b"".join(map(bare, value)))
+        else:
+            out.append(struct.pack("<I", kind(value)) + bare(value))
+    pathlib.Path(path).write_bytes(b"".join(out))
+
+
+def byte_level(use_regex=True):
+    return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=use_regex)
+
+
+def split(pattern):
+    return pre_tokenizers.Split(Regex(pattern), behavior="isolated", invert=False)
+
+
+# By the name in tokenizer.ggml.pre: pre-tokenizer, normalizer, ignore_merges.
+FAMILIES = {
+    "gpt-2": (byte_level(), None, False),
+    "smollm": (pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), byte_level()]), None, False),
+    "llama-bpe": (pre_tokenizers.Sequence([split(LLAMA3), byte_level(False)]), None, True),
+    "qwen2": (pre_tokenizers.Sequence([split(QWEN2), byte_level(False)]), normalizers.NFC(), False),
+}
+
+
+def from_metadata(metadata, family=None):
+    """What the publisher's tokenizer.json would be for this vocabulary; its added tokens are types 3 and 4."""
+    field = {key: metadata.get("tokenizer.ggml." + key) for key in TOKEN_KEYS}
+    pre_tokenizer, normalizer, ignore_merges = FAMILIES[family or field["pre"]]
+    vocabulary = {token: id for id, token in enumerate(field["tokens"])}
+    merges = [tuple(merge.split(" ")) for merge in field["merges"]]
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=ignore_merges))
+    if normalizer:
+        tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = pre_tokenizer
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_tokens([AddedToken(token, normalized=False, special=kind == 3)
+                          for token, kind in zip(field["tokens"], field["token_type"]) if kind in (3, 4)])
+    return tokenizer
+
+
+class Results:
+    """What tokenize_texts wrote, read from the front."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def block(self, size):
+        (count,) = struct.unpack_from("<I", self.data, self.at)
+        self.at += 4 + count * size
+        return self.data[self.at - count * size:self.at]
+
+    def text(self):
+        ids = self.block(4)
+        return list(struct.unpack(f"<{len(ids) // 4}i", ids)), self.block(1), self.block(1)
+
+
+def differences(program, model, tokenizer, texts, name):
+    """Compares ids and decoded texts of whole texts (str or bytes); prints the first differences, returns how many."""
+    raw = [text.encode() if isinstance(text, str) else text for text in texts]
+    sent = b"".join(struct.pack("<I", len(text)) + text for text in raw)
+    results = Results(subprocess.run([program, model], input=sent, stdout=subprocess.PIPE, check=True).stdout)
+    wanted = tokenizer.encode_batch([text.decode(errors="replace") for text in raw], add_special_tokens=False)
+    found = 0
+    for text, encoding in zip(raw, wanted):
+        ids, whole, plain = results.text()
+        same = ids == encoding.ids
+        for special, decoded in ((False, whole), (True, plain)):
+            same = same and decoded.decode(errors="replace") == tokenizer.decode(ids, skip_special_tokens=special)
+        if not same:
+            found += 1
+            if found <= 3:
+                print(f"{name}: {text[:300]!r}\n  slao       {ids[:60]}\n  tokenizers {encoding.ids[:60]}", file=sys.stderr)
+    assert results.at == len(results.data), "tokenize_texts wrote more than it was asked for"
+    return found
+
+
+def write_json(tokenizer, path, change=None):
+    """Saves tokenizer.json, changed by change(dictionary), and returns it as `tokenizers` reads it."""
+    document = json.loads(tokenizer.to_str())
+    if change:
+        change(document)
+    path = pathlib.Path(path)
+    path.write_text(json.dumps(document, ensure_ascii=False))
+    return Tokenizer.from_file(str(path))
