@@ -187,10 +187,7 @@ slao_status slao_tokenizer_decode(const slao_tokenizer *t, const int32_t *ids, s
         bool left_out = token && skip_special && slao_added_tokens_is_special(t->added, ids[i]);
         if (!token)
             token = slao_vocabulary_text(t->vocabulary, ids[i], &length);
-        if (!token) {
-            status = slao_fail(SLAO_BAD_INPUT, "id %d is not in the vocabulary (0 to %" PRId64 ")",
-                               ids[i], slao_tokenizer_vocabulary(t) - 1);
-        } else if (!left_out) {
+        if (token && !left_out) {
             status = slao_grow(&bytes, &capacity, used + length + 1, 1);
             if (status == SLAO_OK) {
                 slao_byte_level_decode(token, length, bytes + used, &length);

@@ -32,7 +32,8 @@ slao_status slao_tokenizer_encode(const slao_tokenizer *tokenizer, const char *t
                                   slao_ids *ids);
 
 /* The bytes that `count` ids stand for, NUL-terminated (skip_special leaves out special added
- * tokens); the caller frees *text. Ids outside the vocabulary are SLAO_BAD_INPUT. */
+ * tokens); the caller frees *text. An id that stands for no token gives nothing, as in
+ * `tokenizers`: a model's embedding may have more rows than its tokenizer has tokens. */
 slao_status slao_tokenizer_decode(const slao_tokenizer *tokenizer, const int32_t *ids, size_t count,
                                   bool skip_special, char **text, size_t *size);
 

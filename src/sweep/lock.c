@@ -35,8 +35,10 @@ static slao_status host_name(char host[256]) {
 }
 
 /* When the process started, in clock ticks since this host did (proc(5), field 22 of stat); 0 where
- * that cannot be told. It tells a process from a later one that was given the same pid. */
+ * that cannot be told, -1 if it has ended and only waits for its parent to notice. It tells a process
+ * from a later one that was given the same pid. */
 static int64_t process_start(int64_t pid) {
+    enum { STATE = 3, START = 22 }; /* fields */
     char path[64], text[1024];
     snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
     FILE *file = fopen(path, "r");
@@ -46,8 +48,11 @@ static int64_t process_start(int64_t pid) {
     fclose(file);
     text[size] = '\0';
     const char *field = strrchr(text, ')'); /* ends field 2, which may hold anything */
-    for (int i = 2; field && i < 22; i++)
+    for (int i = STATE; field && i <= START; i++) {
         field = strchr(field + 1, ' ');
+        if (i == STATE && field && (field[1] == 'Z' || field[1] == 'X'))
+            return -1;
+    }
     return field ? strtoll(field + 1, NULL, 10) : 0;
 }
 

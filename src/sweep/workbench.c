@@ -27,15 +27,17 @@ typedef struct {
     slao_question *questions;   /* of test */
 } tokenised;
 
+typedef struct {
+    slao_hash key;
+    slao_lora *lora; /* NULL: none */
+} kept_adapter;
+
 struct slao_workbench {
     slao_workbench_parts parts;
     slao_pass *pass;
     tokenised *tasks;
     size_t n_tasks, capacity;
-    struct {
-        slao_hash key;
-        slao_lora *lora;
-    } kept[ADAPTERS_KEPT]; /* the last adapters, newest first */
+    kept_adapter kept[ADAPTERS_KEPT]; /* the last adapters, the one used last first */
 };
 
 slao_status slao_workbench_new(slao_workbench **bench, const slao_workbench_parts *parts) {
@@ -67,11 +69,18 @@ void slao_workbench_free(slao_workbench *bench) {
 
 /* ---- Adapters: in memory, else from the store ---- */
 
+/* Puts what stands at `place` first; what was before it moves down by one. */
+static void move_to_front(slao_workbench *bench, int place) {
+    kept_adapter moved = bench->kept[place];
+    memmove(&bench->kept[1], &bench->kept[0], (size_t)place * sizeof moved);
+    bench->kept[0] = moved;
+}
+
+/* Takes over the adapter, and lets go of the one that was not used for longest. */
 static void remember(slao_workbench *bench, slao_hash key, slao_lora *lora) {
     slao_lora_free(bench->kept[ADAPTERS_KEPT - 1].lora);
-    memmove(&bench->kept[1], &bench->kept[0], (ADAPTERS_KEPT - 1) * sizeof bench->kept[0]);
-    bench->kept[0].key = key;
-    bench->kept[0].lora = lora;
+    bench->kept[ADAPTERS_KEPT - 1] = (kept_adapter){key, lora};
+    move_to_front(bench, ADAPTERS_KEPT - 1);
 }
 
 /* The adapter of a step; it belongs to the bench and stays for at least two further calls. */
@@ -79,7 +88,8 @@ static slao_status adapter_of(slao_workbench *bench, int64_t step, const slao_lo
     slao_hash key = bench->parts.plan->steps[step].key;
     for (int i = 0; i < ADAPTERS_KEPT; i++) {
         if (bench->kept[i].lora && slao_hash_equal(bench->kept[i].key, key)) {
-            *adapter = bench->kept[i].lora;
+            move_to_front(bench, i);
+            *adapter = bench->kept[0].lora;
             return SLAO_OK;
         }
     }

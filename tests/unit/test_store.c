@@ -188,6 +188,23 @@ static void test_a_pid_given_again_is_no_holder(void **state) {
     slao_store_close(store);
 }
 
+/* The holder has ended, but its parent has not noticed: its pid is still there. */
+static void test_a_zombie_is_no_holder(void **state) {
+    (void)state;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(lock_and_die());
+    siginfo_t ended;
+    assert_int_equal(waitid(P_PID, (id_t)child, &ended, WEXITED | WNOWAIT), 0);
+    assert_int_equal(ended.si_status, SLAO_OK);
+    assert_int_equal(kill(child, 0), 0);
+    slao_store *store = open_store();
+    assert_ok(slao_store_lock(store));
+    slao_store_close(store);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
 static void test_the_lock_of_another_host_is_refused(void **state) {
     (void)state;
     slao_store *store = open_store();
@@ -334,6 +351,7 @@ int main(void) {
         STORE_TEST(test_the_lock_keeps_others_out),
         STORE_TEST(test_the_lock_of_the_dead_is_taken_over),
         STORE_TEST(test_a_pid_given_again_is_no_holder),
+        STORE_TEST(test_a_zombie_is_no_holder),
         STORE_TEST(test_the_lock_of_another_host_is_refused),
         STORE_TEST(test_one_of_many_takes_over),
         STORE_TEST(test_the_journal_survives_a_torn_line),

@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# Whole sweeps of a small random model on the quickstart's suite: the same fingerprint for 1, 2 and 3 ranks and without
+# mpirun, and after kills and drains; finished steps are kept, shared ones run once; slao collect and slao-analysis
+# read what is left. The full disk, the bad output folder and the failing trial give their exit codes.
+set -euo pipefail
+python=$SLAO_SOURCE/build/python/bin/python
+work=$(mktemp -d)
+mounted=
+trap '[ -z "$mounted" ] || umount "$mounted"; rm -rf "$work"' EXIT
+fail() { echo "FAILED: $*" >&2; cat "$work/stderr" >&2; exit 1; }
+expect() { # CODE COMMAND...: the exit code; output in $work/stdout and $work/stderr
+  local wanted=$1 code=0
+  shift
+  timeout -k 2 120 "$@" >"$work/stdout" 2>"$work/stderr" || code=$?
+  [ "$code" -eq "$wanted" ] || fail "exit code $code, not $wanted: $*"
+}
+fingerprint() { sed -n 's/^fingerprint  *//p' "$work/stdout"; }
+ranks() { local n=$1; shift; expect 0 mpirun -n "$n" --oversubscribe --bind-to none "$SLAO" sweep "$@"; }
+
+"$python" "$SLAO_SOURCE/tests/make_small_model.py" "$work/model"
+cat >"$work/spec.json" <<JSON
+{ "name": "small", "model": "model",
+  "benchmark": { "format": "cl_benchmark", "path": "$SLAO_SOURCE/experiments/quickstart/suite",
+                 "train_samples": 64, "test_samples": 24 },
+  "train": { "batch_size": 4, "accumulation": 2 },
+  "evaluate": { "max_new_tokens": 8, "references": ["base", "individual"] },
+  "sweep": { "method": ["slao", "seqlora", "individual"],
+             "order": [["quiz", "guests", "desks"], ["quiz", "desks", "guests"]],
+             "lambda": ["1/sqrt(i)", 0.3], "learning_rate": [1e-2], "seed": [0, 1] } }
+JSON
+
+echo "== 1, 2, 3 ranks and no mpirun: the same results"
+expect 0 "$SLAO" sweep "$work/spec.json" -o "$work/alone.h5"
+wanted=$(fingerprint)
+[ ${#wanted} -eq 32 ] || fail "no fingerprint"
+for n in 1 2 3; do
+  ranks "$n" "$work/spec.json" -o "$work/n$n.h5"
+  [ "$(fingerprint)" = "$wanted" ] || fail "$n ranks: $(fingerprint), not $wanted"
+done
+"$python" - "$work/alone.h5" "$work/n3.h5" <<'PY'
+import sys
+
+import h5py
+import numpy
+
+files = [h5py.File(path) for path in sys.argv[1:3]]
+trials, others = (f["trials"][:] for f in files)
+timed = {"train_seconds", "eval_seconds", "peak_memory_bytes"}
+for name in trials.dtype.names:
+    if name not in timed:
+        numpy.testing.assert_array_equal(trials[name], others[name], name)
+for trial in files[0]["trial"]:
+    for name in files[0]["trial"][trial]:
+        a, b = (f["trial"][trial][name][()] for f in files)
+        ragged = a.dtype == object  # texts, or an array per task
+        equal = [repr(x) for x in a] == [repr(x) for x in b] if ragged else a.tobytes() == b.tobytes()
+        assert equal, (trial, name)
+# 2 orders x 2 seeds x (2 lambdas + seqlora + individual); the first task is shared by all, individual runs too.
+assert len(trials) == 16, len(trials)
+steps = files[0]["steps"][:]
+finetunes = sum(kind == b"finetune" for kind in steps["kind"])
+# per seed: 3 alone, and after quiz: guests desks | desks guests, each under two starts
+assert finetunes == 2 * (3 + 2 * 4), finetunes
+assert len(set(steps["key"])) == len(steps)
+PY
+
+echo "== killed, drained: the same results"
+store=$work/torn.store
+sweep=(mpirun -n 2 --oversubscribe --bind-to none "$SLAO" sweep "$work/spec.json" -o "$work/torn.h5" --progress none)
+mkdir -p "$store/steps" # counted before the sweep makes it
+for signal in KILL USR1; do
+  "${sweep[@]}" >"$work/stdout" 2>"$work/stderr" &
+  pid=$!
+  before=$(find "$store/steps" -name '*.json' 2>/dev/null | wc -l)
+  for _ in $(seq 200); do
+    [ "$(find "$store/steps" -name '*.json' 2>/dev/null | wc -l)" -ge $((before + 5)) ] && break
+    sleep 0.02
+  done
+  if [ $signal = KILL ]; then
+    pkill -KILL -f "$work/torn.h5" || fail "the sweep ended before it could be killed"
+  else
+    kill -$signal $pid || fail "the sweep ended before it could be stopped"
+  fi
+  code=0
+  wait $pid || code=$?
+  [ $signal = KILL ] || [ $code -eq 75 ] || fail "$signal: exit code $code, not 75"
+done
+ranks 2 "$work/spec.json" -o "$work/torn.h5"
+[ "$(fingerprint)" = "$wanted" ] || fail "after kills: $(fingerprint), not $wanted"
+again=$(grep -o '"event":"done".*' "$store/journal.jsonl" | grep -o '"key":"[^"]*"' | sort | uniq -d | wc -l)
+[ "$again" -eq 0 ] || fail "$again recorded steps ran twice"
+
+echo "== collect makes the same file from the store"
+rm "$work/torn.h5"
+expect 0 "$SLAO" collect "$work/torn.h5"
+[ "$(fingerprint)" = "$wanted" ] || fail "collected: $(fingerprint), not $wanted"
+
+echo "== a store that is full of other sweeps' steps is used; --fresh runs them again"
+ranks 2 "$work/spec.json" -o "$work/more.h5" --store "$store" --set 'sweep.lambda=["1/sqrt(i)", 0.3, 0.9]'
+done_lines=$(grep -c '"event":"done"' "$store/journal.jsonl")
+ranks 2 "$work/spec.json" -o "$work/fresh.h5" --store "$store" --fresh
+[ "$(fingerprint)" = "$wanted" ] || fail "fresh: $(fingerprint), not $wanted"
+[ "$(grep -c '"event":"done"' "$store/journal.jsonl")" -gt $((done_lines + 50)) ] || fail "--fresh ran little"
+
+echo "== a trial that diverges fails alone: exit 1, the rest is there"
+expect 1 "$SLAO" sweep "$work/spec.json" -o "$work/diverging.h5" --set 'sweep.learning_rate=[1e-2, 1e9]' \
+  --set 'sweep.seed=[0]' --set train.clip_norm=0
+grep -q "not finite" "$work/stderr" || fail "the failure is not explained"
+ls "$work"/diverging.store/logs/*.log >/dev/null || fail "no log of the failure"
+"$python" - "$work/diverging.h5" <<'PY'
+import sys
+
+import h5py
+
+trials = h5py.File(sys.argv[1])["trials"][:]
+status = {bool(t["learning_rate"] > 1): set() for t in trials}
+for t in trials:
+    status[bool(t["learning_rate"] > 1)].add(t["status"])
+assert status == {False: {b"done"}, True: {b"failed"}}, status
+PY
+
+echo "== an output that cannot be written is refused before anything runs"
+expect 2 "$SLAO" sweep "$work/spec.json" -o "$work/model/config.json/out.h5"
+expect 2 "$SLAO" sweep "$work/none.json" -o "$work/none.h5"
+
+if [ "$(id -u)" -eq 0 ]; then
+  echo "== a full disk: exit 3, finished work kept, and the sweep goes on once there is room"
+  mkdir "$work/disk"
+  mount -t tmpfs -o size=600k tmpfs "$work/disk"
+  mounted=$work/disk
+  expect 3 "$SLAO" sweep "$work/spec.json" -o "$work/full.h5" --store "$work/disk/store"
+  grep -qi "no space left" "$work/stderr" || fail "the full disk is not named"
+  kept=$(find "$work/disk/store/steps" -name '*.json' | wc -l)
+  [ "$kept" -gt 0 ] || fail "nothing was kept"
+  mount -o remount,size=64m "$work/disk"
+  expect 0 "$SLAO" sweep "$work/spec.json" -o "$work/full.h5" --store "$work/disk/store"
+  [ "$(fingerprint)" = "$wanted" ] || fail "after the full disk: $(fingerprint), not $wanted"
+fi
+
+echo "== the analysis reads it"
+"$python" -c "import slao_analysis" 2>/dev/null || "$python" -m pip install --quiet --no-deps "$SLAO_SOURCE/analysis"
+"$python" -m slao_analysis all "$work/alone.h5" -o "$work/figures" >/dev/null
+[ -s "$work/figures/table.md" ] || fail "no table: $(ls "$work/figures")"
