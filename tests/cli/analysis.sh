@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # The analysis package: its own tests, and that it installs and gives its command.
 set -euo pipefail
 python=$SLAO_SOURCE/build/python/bin/python

@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # slao inspect on the default model, on the tiny folder, and on what is neither.
 set -euo pipefail
 

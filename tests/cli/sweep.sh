@@ -138,6 +138,5 @@ if [ "$(id -u)" -eq 0 ]; then
 fi
 
 echo "== the analysis reads it"
-"$python" -c "import slao_analysis" 2>/dev/null || "$python" -m pip install --quiet --no-deps "$SLAO_SOURCE/analysis"
-"$python" -m slao_analysis all "$work/alone.h5" -o "$work/figures" >/dev/null
+PYTHONPATH=$SLAO_SOURCE/analysis "$python" -m slao_analysis all "$work/alone.h5" -o "$work/figures" >/dev/null
 [ -s "$work/figures/table.md" ] || fail "no table: $(ls "$work/figures")"
