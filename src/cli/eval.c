@@ -72,11 +72,8 @@ static slao_status report(const eval_choices *choices, const slao_task *task,
 static slao_status score_task(const eval_choices *choices, const slao_loaded *loaded,
                               const slao_task *task, const slao_encoded *encoded,
                               slao_question *questions) {
-    for (int64_t i = 0; i < encoded->count; i++) {
-        const slao_encoded_example *example = &encoded->examples[i];
-        questions[i] = (slao_question){{example->ids, example->n_ids, example->answer_start},
-                                       task->test.examples[i].answer};
-    }
+    for (int64_t i = 0; i < encoded->count; i++)
+        questions[i] = (slao_question){encoded->sequences[i], task->test.examples[i].answer};
     slao_low_ranks pairs = {0};
     if (loaded->lora)
         SLAO_TRY(slao_lora_view(&pairs, loaded->lora, NULL, &loaded->model->config));

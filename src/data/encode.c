@@ -110,10 +110,9 @@ static slao_status encode_example(prompt_encoder *encoder, const slao_example *e
     SLAO_TRY(append(&encoded->ids, &encoder->trial));
     SLAO_TRY(append(&encoded->ids, &encoder->answer));
     length = (int64_t)(encoder->trial.count + encoder->answer.count);
-    encoded->examples[index] = (slao_encoded_example){.n_ids = length,
-                                                      .answer_start = (int64_t)encoder->trial.count,
-                                                      .index = index,
-                                                      .truncated = cut};
+    encoded->sequences[index] =
+        (slao_sequence){.count = length, .answer_start = (int64_t)encoder->trial.count};
+    encoded->truncated[index] = cut;
     encoded->count++;
     encoded->n_truncated += cut;
     encoded->n_ids += length;
@@ -124,13 +123,16 @@ static slao_status encode_example(prompt_encoder *encoder, const slao_example *e
 
 static slao_status encode_all(prompt_encoder *encoder, const slao_examples *examples,
                               slao_encoded *encoded) {
-    SLAO_TRY(slao_allocate(&encoded->examples, (size_t)examples->count, sizeof *encoded->examples));
+    SLAO_TRY(
+        slao_allocate(&encoded->sequences, (size_t)examples->count, sizeof *encoded->sequences));
+    SLAO_TRY(
+        slao_allocate(&encoded->truncated, (size_t)examples->count, sizeof *encoded->truncated));
     for (int64_t i = 0; i < examples->count; i++)
         SLAO_TRY(encode_example(encoder, &examples->examples[i], encoded));
     const int32_t *ids = encoded->ids.ids; /* it has stopped moving */
     for (int64_t i = 0; i < encoded->count; i++) {
-        encoded->examples[i].ids = ids;
-        ids += encoded->examples[i].n_ids;
+        encoded->sequences[i].ids = ids;
+        ids += encoded->sequences[i].count;
     }
     return SLAO_OK;
 }
@@ -175,7 +177,8 @@ slao_status slao_encode(slao_encoded **encoded, const slao_tokenizer *tokenizer,
 void slao_encoded_free(slao_encoded *encoded) {
     if (!encoded)
         return;
-    free(encoded->examples);
+    free(encoded->sequences);
+    free(encoded->truncated);
     slao_ids_free(&encoded->ids);
     free(encoded);
 }

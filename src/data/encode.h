@@ -17,21 +17,16 @@
 #define SLAO_DATA_ENCODE_H
 
 #include "data/benchmark.h"
+#include "data/packing.h"
 #include "model/tokenizer.h"
 
 typedef struct {
-    const int32_t *ids;
-    int64_t n_ids, answer_start; /* ids[answer_start .. n_ids-1] are the answer and EOS */
-    int64_t index;               /* of the example in the split */
-    bool truncated;
-} slao_encoded_example;
-
-typedef struct {
     int64_t count;
-    slao_encoded_example *examples; /* in the order of the split */
-    int64_t n_truncated;            /* examples whose sentence was cut */
-    int64_t n_ids, longest;         /* of all examples together; of the longest one */
-    slao_ids ids;                   /* where they all lie */
+    slao_sequence *sequences; /* in the order of the split */
+    bool *truncated;          /* each: was its sentence cut? */
+    int64_t n_truncated;      /* how many were */
+    int64_t n_ids, longest;   /* of all sequences together; of the longest one */
+    slao_ids ids;             /* where they all lie */
 } slao_encoded;
 
 /* `name` says in messages what is encoded: "task agnews, train". Released by slao_encoded_free. */

@@ -23,7 +23,6 @@ typedef struct {
     const slao_task *task;
     int64_t max_length;
     slao_encoded *train, *test; /* NULL until needed */
-    slao_sequence *lessons;     /* of train */
     slao_question *questions;   /* of test */
 } tokenised;
 
@@ -59,7 +58,6 @@ void slao_workbench_free(slao_workbench *bench) {
     for (size_t i = 0; i < bench->n_tasks; i++) {
         slao_encoded_free(bench->tasks[i].train);
         slao_encoded_free(bench->tasks[i].test);
-        free(bench->tasks[i].lessons);
         free(bench->tasks[i].questions);
     }
     free(bench->tasks);
@@ -130,19 +128,12 @@ static slao_status find_task(slao_workbench *bench, const char *name, int64_t ma
     return SLAO_OK;
 }
 
-static slao_sequence sequence_of(const slao_encoded_example *example) {
-    return (slao_sequence){example->ids, example->n_ids, example->answer_start};
-}
-
 static slao_status need_lessons(slao_workbench *bench, tokenised *task) {
-    if (task->lessons)
+    if (task->train)
         return SLAO_OK;
     SLAO_TRY_IN(slao_encode(&task->train, bench->parts.tokenizer, &task->task->train,
                             task->max_length, "train"),
                 "task %s", task->task->name);
-    SLAO_TRY(slao_allocate(&task->lessons, (size_t)task->train->count, sizeof *task->lessons));
-    for (int64_t i = 0; i < task->train->count; i++)
-        task->lessons[i] = sequence_of(&task->train->examples[i]);
     return SLAO_OK;
 }
 
@@ -154,8 +145,8 @@ static slao_status need_questions(slao_workbench *bench, tokenised *task) {
                 "task %s", task->task->name);
     SLAO_TRY(slao_allocate(&task->questions, (size_t)task->test->count, sizeof *task->questions));
     for (int64_t i = 0; i < task->test->count; i++)
-        task->questions[i] = (slao_question){sequence_of(&task->test->examples[i]),
-                                             task->task->test.examples[i].answer};
+        task->questions[i] =
+            (slao_question){task->test->sequences[i], task->task->test.examples[i].answer};
     return SLAO_OK;
 }
 
@@ -220,7 +211,7 @@ static slao_status run_finetune(slao_workbench *bench, const slao_step *step, cJ
     slao_training training = {0};
     slao_lesson lesson = {.task = step->task,
                           .seed = (uint64_t)trial->seed,
-                          .examples = task->lessons,
+                          .examples = task->train->sequences,
                           .n_examples = task->train->count};
     SLAO_TRY(slao_lora_new(&lora, &trial->lora, config));
     slao_status status = start->start(lora, last, (uint64_t)trial->seed);

@@ -42,16 +42,16 @@ static slao_ids ids_of(const slao_example *example, size_t size) {
     return ids;
 }
 
-static void assert_same_ids(const slao_encoded_example *encoded, const slao_ids *ids) {
-    assert_int_equal(encoded->n_ids, ids->count);
-    assert_memory_equal(encoded->ids, ids->ids, ids->count * sizeof *ids->ids);
+static void assert_same_ids(const slao_sequence *sequence, const slao_ids *ids) {
+    assert_int_equal(sequence->count, ids->count);
+    assert_memory_equal(sequence->ids, ids->ids, ids->count * sizeof *ids->ids);
 }
 
-static void check_longest(const slao_encoded_example *encoded, const slao_example *example,
-                          int64_t max_length) {
+static void check_longest(const slao_encoded *encoded, int64_t i, int64_t max_length) {
+    const slao_example *example = &task->train.examples[i];
     size_t size = strlen(example->sentence);
     slao_ids ids = ids_of(example, size);
-    assert_int_equal(encoded->truncated, (int64_t)ids.count > max_length);
+    assert_int_equal(encoded->truncated[i], (int64_t)ids.count > max_length);
     while ((int64_t)ids.count > max_length) {
         slao_ids_free(&ids);
         do
@@ -59,7 +59,7 @@ static void check_longest(const slao_encoded_example *encoded, const slao_exampl
         while (((unsigned char)example->sentence[size] & 0xC0) == 0x80);
         ids = ids_of(example, size);
     }
-    assert_same_ids(encoded, &ids);
+    assert_same_ids(&encoded->sequences[i], &ids);
     slao_ids_free(&ids);
 }
 
@@ -73,7 +73,7 @@ static void test_the_longest_prefix_is_kept(void **state) {
         assert_true(encoded->n_truncated > 20 && encoded->n_truncated < 180);
         assert_true(encoded->longest <= lengths[k]);
         for (int64_t i = 0; i < encoded->count; i++)
-            check_longest(&encoded->examples[i], &task->train.examples[i], lengths[k]);
+            check_longest(encoded, i, lengths[k]);
         slao_encoded_free(encoded);
     }
 }
@@ -84,12 +84,12 @@ static void test_answer_is_apart(void **state) {
     assert_ok(slao_encode(&encoded, tokenizer, &task->train, 2048, "dbpedia, train"));
     assert_int_equal(encoded->n_truncated, 0);
     for (int64_t i = 0; i < encoded->count; i++) {
-        const slao_encoded_example *example = &encoded->examples[i];
+        const slao_sequence *sequence = &encoded->sequences[i];
         char *answer;
         size_t size;
-        assert_ok(slao_tokenizer_decode(tokenizer, example->ids + example->answer_start,
-                                        (size_t)(example->n_ids - example->answer_start - 1), false,
-                                        &answer, &size));
+        assert_ok(slao_tokenizer_decode(tokenizer, sequence->ids + sequence->answer_start,
+                                        (size_t)(sequence->count - sequence->answer_start - 1),
+                                        false, &answer, &size));
         assert_string_equal(answer, task->train.examples[i].answer);
         free(answer);
     }

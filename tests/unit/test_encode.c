@@ -59,14 +59,14 @@ static slao_encoded *encode(const slao_tokenizer *tokenizer, slao_example *examp
 }
 
 /* The ids, bytes as characters, words in capitals, BOS and EOS as ^ and $. */
-static void assert_ids(const slao_encoded_example *example, const char *expected) {
+static void assert_ids(const slao_sequence *example, const char *expected) {
     char text[256];
-    assert_true(example->n_ids < (int64_t)sizeof text);
-    for (int64_t i = 0; i < example->n_ids; i++) {
+    assert_true(example->count < (int64_t)sizeof text);
+    for (int64_t i = 0; i < example->count; i++) {
         int32_t id = example->ids[i];
         text[i] = id == BOS ? '^' : id == EOS ? '$' : (char)(id < 256 ? id : id - FIRST_WORD + 'A');
     }
-    text[example->n_ids] = '\0';
+    text[example->count] = '\0';
     assert_string_equal(text, expected);
 }
 
@@ -74,21 +74,20 @@ static void test_prompt_answer_end(void **state) {
     (void)state;
     slao_example examples[] = {{"h:", "one", "?", " yes"}, {"h:", "", "?", "xyz"}};
     slao_encoded *encoded = encode(&plain, examples, 2, 100);
-    assert_ids(&encoded->examples[0], "h:one? yes$");
-    assert_int_equal(encoded->examples[0].answer_start, 6);
-    assert_ids(&encoded->examples[1], "h:?B$");
-    assert_int_equal(encoded->examples[1].answer_start, 3);
-    assert_int_equal(encoded->examples[1].index, 1);
-    assert_false(encoded->examples[0].truncated);
+    assert_ids(&encoded->sequences[0], "h:one? yes$");
+    assert_int_equal(encoded->sequences[0].answer_start, 6);
+    assert_ids(&encoded->sequences[1], "h:?B$");
+    assert_int_equal(encoded->sequences[1].answer_start, 3);
+    assert_false(encoded->truncated[0]);
     assert_int_equal(encoded->n_truncated, 0);
     assert_int_equal(encoded->n_ids, 16);
     assert_int_equal(encoded->longest, 11);
     slao_encoded_free(encoded);
 
     encoded = encode(&with_bos, examples, 2, 100);
-    assert_ids(&encoded->examples[0], "^h:one? yes$");
-    assert_ids(&encoded->examples[1], "^h:?B$");
-    assert_int_equal(encoded->examples[1].answer_start, 4);
+    assert_ids(&encoded->sequences[0], "^h:one? yes$");
+    assert_ids(&encoded->sequences[1], "^h:?B$");
+    assert_int_equal(encoded->sequences[1].answer_start, 4);
     slao_encoded_free(encoded);
 }
 
@@ -97,19 +96,19 @@ static void test_boundary_is_kept(void **state) {
     (void)state;
     slao_example example = {"", "x", "y", "z"};
     slao_encoded *encoded = encode(&plain, &example, 1, 100);
-    assert_ids(encoded->examples, "xyz$");
+    assert_ids(encoded->sequences, "xyz$");
     slao_encoded_free(encoded);
     slao_example inside = {"", "xy", "z", "a"}; /* but one across sentence and tail is */
     encoded = encode(&plain, &inside, 1, 100);
-    assert_ids(encoded->examples, "Ba$");
+    assert_ids(encoded->sequences, "Ba$");
     slao_encoded_free(encoded);
 }
 
 static void assert_cut(const char *sentence, int64_t max_length, const char *expected) {
     slao_example example = {"h:", sentence, "?", "ok"};
     slao_encoded *encoded = encode(&plain, &example, 1, max_length);
-    assert_ids(encoded->examples, expected);
-    assert_true(encoded->examples->truncated);
+    assert_ids(encoded->sequences, expected);
+    assert_true(encoded->truncated[0]);
     assert_int_equal(encoded->n_truncated, 1);
     slao_encoded_free(encoded);
 }
@@ -134,8 +133,8 @@ static void test_a_longer_prefix_may_fit(void **state) {
     /* The whole sentence fits although its beginning does not: nothing is cut. */
     slao_example example = {"h:", "0abcdefgh", "?", "ok"};
     slao_encoded *encoded = encode(&plain, &example, 1, 8);
-    assert_ids(encoded->examples, "h:0A?ok$");
-    assert_false(encoded->examples->truncated);
+    assert_ids(encoded->sequences, "h:0A?ok$");
+    assert_false(encoded->truncated[0]);
     slao_encoded_free(encoded);
 }
 
@@ -143,8 +142,8 @@ static void test_what_fits_exactly_is_whole(void **state) {
     (void)state;
     slao_example example = {"h:", "01", "?", "ok"};
     slao_encoded *encoded = encode(&plain, &example, 1, 8);
-    assert_ids(encoded->examples, "h:01?ok$");
-    assert_false(encoded->examples->truncated);
+    assert_ids(encoded->sequences, "h:01?ok$");
+    assert_false(encoded->truncated[0]);
     slao_encoded_free(encoded);
 }
 
