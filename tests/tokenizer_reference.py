@@ -120,16 +120,16 @@ def differences(program, model, tokenizer, texts, name):
     sent = b"".join(struct.pack("<I", len(text)) + text for text in raw)
     results = Results(subprocess.run([program, model], input=sent, stdout=subprocess.PIPE, check=True).stdout)
     wanted = tokenizer.encode_batch([text.decode(errors="replace") for text in raw], add_special_tokens=False)
+    ours = [results.text() for _ in raw]
+    ids = [result[0] for result in ours]
+    whole = tokenizer.decode_batch(ids, skip_special_tokens=False)
+    plain = tokenizer.decode_batch(ids, skip_special_tokens=True)
     found = 0
-    for text, encoding in zip(raw, wanted):
-        ids, whole, plain = results.text()
-        same = ids == encoding.ids
-        for special, decoded in ((False, whole), (True, plain)):
-            same = same and decoded.decode(errors="replace") == tokenizer.decode(ids, skip_special_tokens=special)
-        if not same:
+    for text, encoding, result, *decoded in zip(raw, wanted, ours, whole, plain):
+        if result[0] != encoding.ids or [part.decode(errors="replace") for part in result[1:]] != decoded:
             found += 1
             if found <= 3:
-                print(f"{name}: {text[:300]!r}\n  slao       {ids[:60]}\n  tokenizers {encoding.ids[:60]}", file=sys.stderr)
+                print(f"{name}: {text[:300]!r}\n  slao       {result[0][:60]}\n  tokenizers {encoding.ids[:60]}", file=sys.stderr)
     assert results.at == len(results.data), "tokenize_texts wrote more than it was asked for"
     return found
 
