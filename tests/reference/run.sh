@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Comparisons with torch, transformers and peft, by hand before a change to numbers lands: tests/run.sh --reference.
+# Needs SLAO_DATA (or ../shared/data beside the checkout), and a few GB of disk for torch.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/../../experiments/setup.sh"
+python=$SLAO_ROOT/build/reference/bin/python
+data=${SLAO_DATA:-$SLAO_ROOT/../shared/data}
+[ -d "$data/CL_Benchmark" ] || { echo "no CL_Benchmark in $data: set SLAO_DATA" >&2; exit 2; }
+if [ ! -x "$python" ]; then
+  say "making build/reference with torch, transformers and peft"
+  /usr/bin/python3 -m venv "$SLAO_ROOT/build/reference"
+  "$SLAO_ROOT/build/reference/bin/pip" install --quiet torch transformers peft tokenizers safetensors gguf
+fi
+setup_mpi
+export SLAO=$SLAO_ROOT/build/ci/slao SLAO_MODEL SLAO_DATA=$data SLAO_SOURCE=$SLAO_ROOT
+for script in "$here"/compare_*.py; do
+  say "$(basename "$script")"
+  "$python" "$script"
+done
+echo "all comparisons hold"
