@@ -6,10 +6,10 @@
 All text comes from the word lists and templates below, which were written for this project; nothing is
 taken from anywhere. The output depends on nothing but this file: the same bytes on every machine.
 
-The tasks differ in kind (topic, sentiment, time, signal, question type) and share no labels. Some labels are
-plain words, others (the desks, the lamps) are arbitrary names that only training can teach, which is what
-plain sequential fine-tuning forgets first. A test sentence is never a train sentence: the two are made from
-different templates, and about a third of the words that give the class away occur in the test split alone.
+The tasks differ in kind (topic, sentiment, tense, kind of event, question type) and share no labels. Most
+labels are plain words; those of the guests' moods are signs that only training can teach. A test sentence
+is never a train sentence: the two are made from different templates, and about a third of the words that give
+the class away occur in the test split alone.
 """
 
 import hashlib
@@ -71,17 +71,17 @@ TASKS = {
             "My sister thought the supper {place} was {a}.",
         ],
         "labels": {
-            "star": (["wonderful", "lovely", "delightful", "excellent", "charming", "perfect", "superb", "a joy"],
+            "star": (["wonderful", "lovely", "delightful", "excellent", "charming", "perfect", "superb", "brilliant"],
                       ["splendid", "marvellous", "delicious"]),
-            "circle": (["average", "ordinary", "passable", "acceptable", "unremarkable", "so-so", "nothing special", "middling"],
-                      ["fairly plain", "adequate", "mediocre"]),
-            "cross": (["awful", "dreadful", "filthy", "disappointing", "horrible", "a disgrace", "terrible", "disgusting"],
+            "circle": (["average", "ordinary", "passable", "acceptable", "unremarkable", "so-so", "forgettable", "middling"],
+                      ["plain", "adequate", "mediocre"]),
+            "cross": (["awful", "dreadful", "filthy", "disappointing", "horrible", "appalling", "terrible", "disgusting"],
                       ["nasty", "miserable", "shabby"]),
         },
     },
     "diary": {
-        "group": "WHEN",
-        "instruction": "When does it happen?\n",
+        "group": "TENSE",
+        "instruction": "Which tense is it?\n",
         "train": [
             "{person} {a} {place}.",
             "{place}, {person} {a}, as the diary says.",
@@ -94,17 +94,17 @@ TASKS = {
             "For the record: {person} {a}.",
         ],
         "labels": {
-            "past": (["painted the gate", "sold the horse", "wrote a letter", "walked home", "mended the fence", "sang a song", "baked a cake", "bought a coat"],
-                       ["lost a glove", "met a friend", "closed the shop"]),
-            "present": (["is painting the gate", "is selling the horse", "is writing a letter", "is walking home", "is mending the fence", "is singing a song", "is baking a cake", "is buying a coat"],
-                    ["is looking for a glove", "is meeting a friend", "is closing the shop"]),
-            "future": (["will paint the gate", "will sell the horse", "will write a letter", "will walk home", "will mend the fence", "will sing a song", "will bake a cake", "will buy a coat"],
-                      ["will find a glove", "will meet a friend", "will close the shop"]),
+            "past": (["painted the gate yesterday", "sold the horse last year", "wrote a letter a week ago", "walked home last night", "mended the fence yesterday", "sang a song last year", "baked a cake a week ago", "bought a coat last night"],
+                     ["lost a glove last week", "met a friend yesterday", "closed the shop long ago"]),
+            "present": (["is painting the gate now", "is selling the horse at this moment", "is writing a letter right now", "is walking home as we speak", "is mending the fence now", "is singing a song at this moment", "is baking a cake right now", "is buying a coat as we speak"],
+                        ["is looking for a glove now", "is meeting a friend just now", "is closing the shop at the moment"]),
+            "future": (["will paint the gate tomorrow", "will sell the horse next year", "will write a letter in a week", "will walk home tonight", "will mend the fence tomorrow", "will sing a song next year", "will bake a cake in a week", "will buy a coat tonight"],
+                       ["will find a glove next week", "will meet a friend tomorrow", "will close the shop before long"]),
         },
     },
-    "lamps": {
+    "alarms": {
         "group": "SIGNAL",
-        "instruction": "Which lamp is lit?\n",
+        "instruction": "Which alarm is it?\n",
         "train": [
             "{person} reports {a} {place}.",
             "There is {a} {place}, and {b} too.",
@@ -117,13 +117,13 @@ TASKS = {
             "News {place}: {a}.",
         ],
         "labels": {
-            "violet": (["smoke", "a fire", "burning straw", "flames on the roof", "a smell of gas", "sparks", "a hot chimney"],
+            "fire": (["smoke", "a fire", "burning straw", "flames on the roof", "a smell of gas", "sparks", "a hot chimney"],
                        ["glowing embers", "an explosion", "a burnt door"]),
-            "silver": (["a flood", "water in the cellar", "heavy rain", "a burst pipe", "a leaking roof", "a rising river", "wet floors"],
+            "water": (["a flood", "water in the cellar", "heavy rain", "a burst pipe", "a leaking roof", "a rising river", "wet floors"],
                        ["a puddle in the hall", "a broken dam", "an overflowing drain"]),
-            "orange": (["a thief", "a broken lock", "a stolen purse", "a burglar", "an open safe", "a smashed window", "missing silver spoons"],
+            "crime": (["a thief", "a broken lock", "a stolen purse", "a burglar", "an open safe", "a smashed window", "missing silver spoons"],
                        ["a masked stranger", "a robbed shop", "a pickpocket"]),
-            "brown": (["a stray dog", "two loose goats", "a runaway horse", "an escaped parrot", "a swarm of bees", "a cat in the tree", "cows on the road"],
+            "animal": (["a stray dog", "two loose goats", "a runaway horse", "an escaped parrot", "a swarm of bees", "a cat in the tree", "cows on the road"],
                       ["a wild boar", "a lost puppy", "sheep in the yard"]),
         },
     },

@@ -5,14 +5,16 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -r "$folder"' EXIT
 export SUITE=$SLAO_SOURCE/experiments/quickstart/suite
+cp -r "$SLAO_SOURCE/tests/fixtures/tiny" "$folder/model"
+cp "$SLAO_SOURCE/tests/fixtures/tokenizer/tokenizer.json" "$folder/model"
 cat >"$folder/spec.json" <<EOF
 {
-  "model": "$SLAO_SOURCE/tests/fixtures/tiny", // a folder; \${SUITE} comes from the environment
+  "model": "model", // beside the spec; \${SUITE} comes from the environment
   "benchmark": { "format": "cl_benchmark", "path": "\${SUITE}", "train_samples": 20, "test_samples": 10 },
   "train": { "epochs": 2 },
   "sweep": {
     "method": ["slao", "seqlora"],
-    "order": [["quiz", "guests", "desks"], ["quiz", "guests", "lamps"]],
+    "order": [["quiz", "guests", "desks"], ["quiz", "guests", "alarms"]],
     "lambda": ["1/sqrt(i)", 0.5],
     "seed": [0, 1]
   },
@@ -25,8 +27,8 @@ fail() {
   exit 1
 }
 
-# Per seed: slao fine-tunes quiz, guests, desks, lamps, seqlora all but the first anew; merges are 2 lambdas x
-# (guests + desks + lamps); adapters to evaluate: quiz, 2 x 3 merged, 3 of seqlora: quiz's and guests' (1 + 2 + 1)
+# Per seed: slao fine-tunes quiz, guests, desks, alarms, seqlora all but the first anew; merges are 2 lambdas x
+# (guests + desks + alarms); adapters to evaluate: quiz, 2 x 3 merged, 3 of seqlora: quiz's and guests' (1 + 2 + 1)
 # on 4 tasks, the last ones (4 + 2) on 3.
 "$SLAO" plan "$folder/spec.json" --json --ranks 4 >"$folder/plan.json"
 python3 - "$folder/plan.json" <<'EOF'
