@@ -88,7 +88,7 @@ static slao_status read_id(const slao_tokenizer *t, const slao_gguf *gguf, const
 }
 
 static slao_status read_metadata(slao_tokenizer *t, const slao_gguf *gguf) {
-    const struct family *family = NULL;
+    const struct family *family = families;
     SLAO_TRY(find_family(gguf, &family));
     t->nfc = family->nfc;
     SLAO_TRY(read_tokens(t, gguf));

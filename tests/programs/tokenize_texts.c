@@ -13,7 +13,7 @@
 static slao_status write_block(const void *items, size_t count, size_t size) {
     uint32_t header = (uint32_t)count;
     if (fwrite(&header, sizeof header, 1, stdout) != 1 ||
-        fwrite(items, size, count, stdout) != count)
+        (count && fwrite(items, size, count, stdout) != count))
         return slao_fail(SLAO_BROKEN, "cannot write the results");
     return SLAO_OK;
 }
