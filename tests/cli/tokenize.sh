@@ -6,7 +6,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python=$SLAO_SOURCE/build/python/bin/python
 programs=$(dirname "$SLAO")/tests
-"$python" "$SLAO_SOURCE/tests/cli/tokenize.py" "$SLAO" "$programs/tokenize_texts" "$SLAO_MODEL" "$work"
+"$python" "$SLAO_SOURCE/tests/cli/compare_tokens.py" "$SLAO" "$programs/tokenize_texts" "$SLAO_MODEL" "$work"
 
 refuses() { # STATUS PART COMMAND...: the command fails with the status and says the part
   local wanted=$1 part=$2 status=0

@@ -1,6 +1,6 @@
 """slao's tokenizer against the package `tokenizers`, on nasty texts of our own and on random ones.
 
-    tokenize.py SLAO TOKENIZE_TEXTS MODEL.gguf FOLDER [RANDOM_TEXTS_PER_VOCABULARY]
+    compare_tokens.py SLAO TOKENIZE_TEXTS MODEL.gguf FOLDER [RANDOM_TEXTS_PER_VOCABULARY]
 """
 
 import json
