@@ -155,7 +155,8 @@ static slao_status load_bench(sweep_run *run) {
                                   .tokenizer = run->tokenizer,
                                   .rank = run->ranks->rank,
                                   .host = run->ranks->host};
-    return slao_workbench_new(&run->bench, &parts);
+    SLAO_TRY(slao_workbench_new(&run->bench, &parts));
+    return slao_workbench_tokenise(run->bench);
 }
 
 /* Characters that a pass over these examples reads: what a step costs goes by that. */

@@ -150,6 +150,20 @@ static slao_status need_questions(slao_workbench *bench, tokenised *task) {
     return SLAO_OK;
 }
 
+slao_status slao_workbench_tokenise(slao_workbench *bench) {
+    const slao_plan *plan = bench->parts.plan;
+    for (int64_t i = 0; i < plan->n_steps; i++) {
+        const slao_step *step = &plan->steps[i];
+        if (step->kind == SLAO_STEP_MERGE || slao_store_has(bench->parts.store, step->key))
+            continue;
+        tokenised *task;
+        SLAO_TRY(find_task(bench, step->task, step->trial->train.max_length, &task));
+        SLAO_TRY(step->kind == SLAO_STEP_FINETUNE ? need_lessons(bench, task)
+                                                  : need_questions(bench, task));
+    }
+    return SLAO_OK;
+}
+
 /* ---- Records ---- */
 
 static slao_status hash_adapter(const slao_lora *lora, char text[SLAO_HASH_TEXT]) {
