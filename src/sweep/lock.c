@@ -35,8 +35,8 @@ static slao_status host_name(char host[256]) {
 }
 
 /* When the process started, in clock ticks since this host did (proc(5), field 22 of stat); 0 where
- * that cannot be told, -1 if it has ended and only waits for its parent to notice. It tells a process
- * from a later one that was given the same pid. */
+ * that cannot be told, -1 if it has ended and only waits for its parent to notice. It tells a
+ * process from a later one that was given the same pid. */
 static int64_t process_start(int64_t pid) {
     enum { STATE = 3, START = 22 }; /* fields */
     char path[64], text[1024];
