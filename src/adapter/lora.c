@@ -12,8 +12,27 @@ double slao_lora_scale(const slao_lora_settings *settings) {
     return settings->alpha / (settings->rslora ? sqrt(rank) : rank);
 }
 
+slao_status slao_lora_check(const slao_lora_settings *settings, const slao_model_config *config) {
+    bool any = false;
+    for (slao_module module = 0; module < SLAO_N_MODULES; module++) {
+        if (!settings->targets[module])
+            continue;
+        any = true;
+        int64_t d_out, d_in;
+        slao_module_shape(config, module, &d_out, &d_in);
+        int64_t side = d_out < d_in ? d_out : d_in;
+        if (settings->rank < 1 || settings->rank > side)
+            return slao_fail(
+                SLAO_BAD_INPUT,
+                "lora.rank is %lld, but %s is %lld x %lld: it must lie between 1 and %lld",
+                (long long)settings->rank, slao_module_name(module), (long long)d_out,
+                (long long)d_in, (long long)side);
+    }
+    return any ? SLAO_OK : slao_fail(SLAO_BAD_INPUT, "lora.targets names no module");
+}
+
 /* Counts the sites, and fills them in where there is a place for them. */
-static slao_status list_sites(slao_lora *lora, const slao_model_config *config) {
+static void list_sites(slao_lora *lora, const slao_model_config *config) {
     const slao_lora_settings *settings = &lora->settings;
     lora->n_sites = lora->n_values = 0;
     for (int64_t layer = 0; layer < config->layers; layer++) {
@@ -22,13 +41,6 @@ static slao_status list_sites(slao_lora *lora, const slao_model_config *config) 
                 continue;
             slao_site site = {.layer = layer, .module = module};
             slao_module_shape(config, module, &site.d_out, &site.d_in);
-            int64_t side = site.d_out < site.d_in ? site.d_out : site.d_in;
-            if (settings->rank < 1 || settings->rank > side)
-                return slao_fail(SLAO_BAD_INPUT,
-                                 "lora.rank is %lld, but %s is %lld x %lld: it must lie "
-                                 "between 1 and %lld",
-                                 (long long)settings->rank, slao_module_name(module),
-                                 (long long)site.d_out, (long long)site.d_in, (long long)side);
             if (lora->sites) {
                 site.a = lora->values + lora->n_values;
                 site.b = site.a + settings->rank * site.d_in;
@@ -38,16 +50,15 @@ static slao_status list_sites(slao_lora *lora, const slao_model_config *config) 
             lora->n_values += settings->rank * (site.d_in + site.d_out);
         }
     }
-    if (lora->n_sites == 0)
-        return slao_fail(SLAO_BAD_INPUT, "lora.targets names no module");
-    return SLAO_OK;
 }
 
 static slao_status build(slao_lora *lora, const slao_model_config *config) {
-    SLAO_TRY(list_sites(lora, config));
+    SLAO_TRY(slao_lora_check(&lora->settings, config));
+    list_sites(lora, config);
     SLAO_TRY(slao_allocate(&lora->values, (size_t)lora->n_values, sizeof *lora->values));
     SLAO_TRY(slao_allocate(&lora->sites, (size_t)lora->n_sites, sizeof *lora->sites));
-    return list_sites(lora, config);
+    list_sites(lora, config);
+    return SLAO_OK;
 }
 
 slao_status slao_lora_new(slao_lora **lora, const slao_lora_settings *settings,

@@ -34,8 +34,11 @@ typedef struct {
     float *values;
 } slao_lora;
 
-/* All zeros, with the sites that `settings` name. A rank beyond the smaller side of a site, or no
- * target at all, is SLAO_BAD_INPUT. */
+/* Do the settings fit the model? A rank beyond the smaller side of a target, or no target at all,
+ * is SLAO_BAD_INPUT. */
+slao_status slao_lora_check(const slao_lora_settings *settings, const slao_model_config *config);
+
+/* All zeros, with the sites that `settings`, which are checked, name. */
 slao_status slao_lora_new(slao_lora **lora, const slao_lora_settings *settings,
                           const slao_model_config *config);
 slao_status slao_lora_copy(slao_lora **copy, const slao_lora *lora);

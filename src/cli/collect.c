@@ -1,4 +1,5 @@
 /* slao collect: makes a results file again, from one store or several. */
+#include "base/file.h"
 #include "base/memory.h"
 #include "cli/command.h"
 #include "cli/options.h"
@@ -56,8 +57,12 @@ static slao_status collect_from(const char *output, const slao_option_list *fold
     slao_store **stores;
     SLAO_TRY(slao_allocate(&stores, (size_t)folders->count, sizeof(slao_store *)));
     slao_status status = SLAO_OK;
-    for (int64_t i = 0; i < folders->count && status == SLAO_OK; i++)
-        status = slao_store_open(&stores[i], folders->values[i]);
+    for (int64_t i = 0; i < folders->count && status == SLAO_OK; i++) {
+        if (slao_is_folder(folders->values[i])) /* opening would make it */
+            status = slao_store_open(&stores[i], folders->values[i]);
+        else
+            status = slao_fail(SLAO_BAD_INPUT, "there is no store %s", folders->values[i]);
+    }
     if (status == SLAO_OK)
         status = collect(output, (const slao_store *const *)stores, folders->count);
     for (int64_t i = 0; i < folders->count; i++)
@@ -77,7 +82,8 @@ slao_status slao_command_collect(int argc, char **argv) {
         .usage = "slao collect OUT.h5 [--from STORE]...",
         .summary = "Makes the results file of a sweep again, from its store or from those of its "
                    "shards. A step\n"
-                   "that has not run is NaN in it, or not there.",
+                   "that has not run is NaN in it, or not there. The model and the benchmark must "
+                   "be in their places.",
         .example = "slao collect results/lambda.h5 --from part-1.store --from part-2.store",
         .options = options,
         .least_arguments = 1,

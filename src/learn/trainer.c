@@ -74,7 +74,20 @@ static slao_status train_step(run *r, const int64_t *chosen, int64_t count, int6
     double rate = slao_learning_rate(r->settings, training->steps, total_steps);
     SLAO_TRY(
         slao_optimizer_step(r->optimizer, r->lora->values, r->gradients, rate, r->settings, &norm));
+    SLAO_TRY(slao_grow(&training->losses, &training->capacity, (size_t)training->steps + 1,
+                       sizeof *training->losses));
     training->losses[training->steps++] = loss;
+    return SLAO_OK;
+}
+
+/* What the next step's loss would tell of every step but the last. */
+static slao_status check_values(const slao_lora *lora) {
+    for (int64_t i = 0; i < lora->n_values; i++) {
+        if (!isfinite(lora->values[i]))
+            return slao_fail(SLAO_FAILED,
+                             "the adapter holds values that are not finite after the last "
+                             "step: training has diverged; try a smaller learning rate");
+    }
     return SLAO_OK;
 }
 
@@ -83,7 +96,6 @@ static slao_status train(run *r, slao_training *training) {
             per_step = r->settings->batch_size * r->settings->accumulation;
     int64_t total = (n + per_step - 1) / per_step * r->settings->epochs;
     SLAO_TRY(slao_allocate(&r->order, (size_t)n, sizeof *r->order));
-    SLAO_TRY(slao_allocate(&training->losses, (size_t)total, sizeof *training->losses));
     for (int64_t epoch = 0; epoch < r->settings->epochs; epoch++) {
         slao_random random =
             slao_random_stream(r->lesson->seed, "order", r->lesson->task, (uint64_t)epoch);
@@ -92,7 +104,7 @@ static slao_status train(run *r, slao_training *training) {
             SLAO_TRY(train_step(r, r->order + i, n - i < per_step ? n - i : per_step, epoch, total,
                                 training));
     }
-    return SLAO_OK;
+    return check_values(r->lora);
 }
 
 slao_status slao_train(slao_pass *pass, const slao_model_config *config, slao_lora *lora,

@@ -21,9 +21,10 @@ typedef struct {
 } slao_lesson;
 
 typedef struct {
-    int64_t steps;  /* of the optimiser */
-    double *losses; /* per step: before it */
-    int64_t tokens; /* of all examples in all epochs, as if nothing were shared */
+    int64_t steps;   /* of the optimiser */
+    double *losses;  /* per step: before it */
+    size_t capacity; /* of losses */
+    int64_t tokens;  /* of all examples in all epochs, as if nothing were shared */
 } slao_training;
 
 /* Trains `lora` in place. A loss or gradient that is not finite is SLAO_FAILED naming the step.

@@ -99,8 +99,12 @@ static slao_status choose_places(sweep_run *run) {
                  : slao_default_store(&run->store_folder, run->output);
 }
 
-/* The folder of the results file, made and tried: better now than after hours of training. */
+/* The results file's place, made and tried: better now than after hours of training. */
 static slao_status try_output(const char *output) {
+    size_t length = strlen(output);
+    if (length == 0 || output[length - 1] == '/' || slao_is_folder(output))
+        return slao_fail(SLAO_BAD_INPUT, "-o \"%s\" must name a file, such as results/NAME.h5",
+                         output);
     char *folder;
     SLAO_TRY(slao_copy_text(&folder, output));
     char *slash = strrchr(folder, '/');
@@ -122,10 +126,12 @@ static slao_status try_output(const char *output) {
 }
 
 static slao_status open_store(sweep_run *run, const char *spec_folder) {
+    bool first = run->ranks->rank == 0;
+    if (first)
+        SLAO_TRY(try_output(run->output));
     SLAO_TRY(slao_store_open(&run->store, run->store_folder));
-    if (run->ranks->rank != 0)
+    if (!first)
         return SLAO_OK;
-    SLAO_TRY(try_output(run->output));
     SLAO_TRY(slao_store_lock(run->store));
     const slao_plan *plan = run->study.plan;
     for (int64_t i = 0; run->choices->fresh && i < plan->n_steps; i++)
@@ -181,15 +187,33 @@ static double cost_of(const slao_plan *plan, const slao_step *step) {
     }
 }
 
+/* Is the step's record there, and can it be read? One that cannot is taken away, and the step runs
+ * again. */
+static slao_status is_done(slao_store *store, slao_hash key, bool *done) {
+    *done = slao_store_has(store, key);
+    if (!*done)
+        return SLAO_OK;
+    cJSON *record;
+    slao_status status = slao_store_get(store, key, &record);
+    cJSON_Delete(record);
+    if (status != SLAO_BAD_INPUT)
+        return status;
+    slao_warn("%s: it runs again", slao_message());
+    *done = false;
+    return slao_store_forget(store, key);
+}
+
+/* What the coordinator knows of the steps; rank 0's alone. */
 static slao_status make_graph(sweep_run *run) {
     const slao_plan *plan = run->study.plan;
+    if (run->ranks->rank != 0)
+        return SLAO_OK;
     SLAO_TRY(slao_allocate(&run->graph, (size_t)plan->n_steps, sizeof *run->graph));
     for (int64_t i = 0; i < plan->n_steps; i++) {
         const slao_step *step = &plan->steps[i];
-        run->graph[i] = (slao_graph_step){.n_parents = step->n_parents,
-                                          .parents = step->parents,
-                                          .cost = cost_of(plan, step),
-                                          .done = slao_store_has(run->store, step->key)};
+        run->graph[i] = (slao_graph_step){
+            .n_parents = step->n_parents, .parents = step->parents, .cost = cost_of(plan, step)};
+        SLAO_TRY(is_done(run->store, step->key, &run->graph[i].done));
     }
     return SLAO_OK;
 }
@@ -305,15 +329,14 @@ static slao_status prepare(sweep_run *run) {
         status = slao_ranks_agree(ranks, open_store(run, folder));
     free(folder);
     SLAO_TRY(status);
+    SLAO_TRY(slao_ranks_agree(ranks, make_graph(run)));
     SLAO_TRY(load_model(run));
     SLAO_TRY(slao_ranks_agree(ranks, load_bench(run)));
-    SLAO_TRY(slao_ranks_agree(ranks, make_graph(run)));
     status = SLAO_OK;
     if (ranks->rank == 0)
         status =
             slao_progress_new(&run->progress, run->choices->progress, stderr, 0, name_step, run);
-    SLAO_TRY(slao_ranks_agree(ranks, status));
-    return slao_ranks_agree(ranks, slao_drain_watch());
+    return slao_ranks_agree(ranks, status);
 }
 
 /* Whatever stopped the crew, what is finished goes into the results file; its own failure comes
@@ -327,18 +350,18 @@ static slao_status run_and_report(sweep_run *run) {
         return status;
     slao_progress_free(run->progress);
     run->progress = NULL;
-    char *message;
-    SLAO_TRY(slao_copy_text(&message, slao_message()));
+    char message[4096];
+    snprintf(message, sizeof message, "%s", slao_message());
     slao_status written = write_results(run);
-    if (status != SLAO_OK)
-        slao_fail(status, "%s", message);
-    free(message);
-    return status != SLAO_OK ? status : written;
+    return status != SLAO_OK ? slao_fail(status, "%s", message) : written;
 }
 
 slao_status slao_sweep_run(slao_ranks *ranks, const slao_sweep_choices *choices) {
     sweep_run run = {.ranks = ranks, .choices = choices};
-    slao_status status = prepare(&run);
+    /* First: a request to stop that comes while the model is being loaded is not lost. */
+    slao_status status = slao_ranks_agree(ranks, slao_drain_watch());
+    if (status == SLAO_OK)
+        status = prepare(&run);
     if (status == SLAO_OK)
         status = run_and_report(&run);
     slao_progress_free(run.progress);

@@ -5,8 +5,8 @@
 #include "sweep/journal.h"
 #include "sweep/lock.h"
 
+#include <dirent.h>
 #include <errno.h>
-#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -161,6 +161,26 @@ out:
     return status;
 }
 
+/* How many specs the store holds, and the file name of one of them (NULL without any), which the
+ * caller frees. */
+static slao_status list_specs(const char *folder, int64_t *count, char **name) {
+    *count = 0;
+    *name = NULL;
+    DIR *entries = opendir(folder);
+    if (!entries)
+        return slao_fail_errno(SLAO_BAD_INPUT, "cannot read %s", folder);
+    slao_status status = SLAO_OK;
+    for (struct dirent *entry; status == SLAO_OK && (entry = readdir(entries));) {
+        const char *dot = strrchr(entry->d_name, '.');
+        if (!dot || strcmp(dot, ".json") != 0)
+            continue;
+        if ((*count)++ == 0)
+            status = slao_copy_text(name, entry->d_name);
+    }
+    closedir(entries);
+    return status;
+}
+
 /* The file of the spec called `name`, or of the only one there is. */
 static slao_status find_spec(const slao_store *store, const char *name, char **path) {
     SLAO_TRY(slao_format(path, "%s/specs/%s.json", store->folder, name));
@@ -168,22 +188,20 @@ static slao_status find_spec(const slao_store *store, const char *name, char **p
         return SLAO_OK;
     free(*path);
     *path = NULL;
-    char *pattern;
-    glob_t found;
-    SLAO_TRY(slao_format(&pattern, "%s/specs/*.json", store->folder));
-    int failed = glob(pattern, 0, NULL, &found);
-    free(pattern);
-    slao_status status;
-    if (failed == 0 && found.gl_pathc == 1)
-        status = slao_copy_text(path, found.gl_pathv[0]);
-    else
+    char *folder, *only = NULL;
+    int64_t count;
+    SLAO_TRY(slao_join_path(&folder, store->folder, "specs"));
+    slao_status status = list_specs(folder, &count, &only);
+    if (status == SLAO_OK && count == 1)
+        status = slao_join_path(path, folder, only);
+    else if (status == SLAO_OK)
         status =
             slao_fail(SLAO_BAD_INPUT,
-                      "store %s holds no spec called %s (it holds %zu): give the results file the "
+                      "store %s holds no spec called %s (it holds %lld): give the results file the "
                       "name of its sweep",
-                      store->folder, name, failed == 0 ? found.gl_pathc : 0);
-    if (failed == 0)
-        globfree(&found);
+                      store->folder, name, (long long)count);
+    free(only);
+    free(folder);
     return status;
 }
 

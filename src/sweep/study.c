@@ -16,10 +16,23 @@ static slao_status hash_model(slao_hash *hash, const slao_checkpoint *checkpoint
     return SLAO_OK;
 }
 
+/* What only the model can tell of a spec: better said now than by every step. */
+static slao_status check_spec(const slao_spec *spec, const slao_model_config *config) {
+    if (spec->ranks_per_trial != 1)
+        return slao_fail(SLAO_BAD_INPUT,
+                         "ranks_per_trial is %lld, but slao trains a step on one rank: it "
+                         "must be 1",
+                         (long long)spec->ranks_per_trial);
+    for (int64_t i = 0; i < spec->n_trials; i++)
+        SLAO_TRY(slao_lora_check(&spec->trials[i].lora, config));
+    return SLAO_OK;
+}
+
 slao_status slao_study_open(slao_study *study, slao_spec *spec) {
     *study = (slao_study){.spec = spec};
     slao_hash model;
     SLAO_TRY(slao_checkpoint_open(&study->checkpoint, spec->model));
+    SLAO_TRY(check_spec(spec, slao_checkpoint_config(study->checkpoint)));
     SLAO_TRY(hash_model(&model, study->checkpoint, spec->model));
     return slao_plan_new(&study->plan, spec, model);
 }

@@ -60,6 +60,10 @@ spec 'lambda' 's/"lambda": \[0.5\]/"lambda": ["1\/i^"]/'
 spec 'cl_bench cl_benchmark' 's/"cl_benchmark"/"cl_bench"/'
 spec 'max_length' 's/"max_length": 256/"max_length": 12/'
 spec 'bad.json' 's/}$/]/'
+refused 'lora.rank q_proj' "$SLAO" sweep "$work/good.json" -o "$work/out.h5" --set lora.rank=1000000
+refused 'ranks_per_trial' "$SLAO" plan "$work/good.json" --set ranks_per_trial=2
+refused 'must name a file' "$SLAO" sweep "$work/good.json" -o "$work"
+refused 'must name a file' "$SLAO" sweep "$work/good.json" -o ""
 [ ! -e "$work/out.h5" ] || { echo "a refused sweep left a results file"; exit 1; }
 
 echo "== data"
@@ -68,6 +72,8 @@ printf '["person", "place"]' >"$work/suite/ASKS/quiz/labels.json"
 spec 'quiz' "s#$suite#$work/suite#"
 
 echo "== commands"
+refused 'typo.store' "$SLAO" collect "$work/typo.h5"
+[ ! -e "$work/typo.store" ] || { echo "collect made a store"; exit 1; }
 refused 'swepp sweep' "$SLAO" swepp
 refused '--outptu --output' "$SLAO" sweep "$work/good.json" --outptu x
 refused '--model' "$SLAO" tokenize

@@ -90,6 +90,13 @@ ranks 2 "$work/spec.json" -o "$work/torn.h5"
 again=$(grep -o '"event":"done".*' "$store/journal.jsonl" | grep -o '"key":"[^"]*"' | sort | uniq -d | wc -l)
 [ "$again" -eq 0 ] || fail "$again recorded steps ran twice"
 
+echo "== a damaged record: its step runs again, and the results are the same"
+damaged=$(find "$store/steps" -name '*.json' | sort | head -1)
+printf '{' >"$damaged"
+ranks 2 "$work/spec.json" -o "$work/torn.h5"
+grep -q "it runs again" "$work/stderr" || fail "the damaged record is not told of"
+[ "$(fingerprint)" = "$wanted" ] || fail "after the damage: $(fingerprint), not $wanted"
+
 echo "== collect makes the same file from the store"
 rm "$work/torn.h5"
 expect 0 "$SLAO" collect "$work/torn.h5"
