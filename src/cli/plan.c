@@ -80,8 +80,9 @@ static void print_text(const slao_plan *plan, const summary *sums, int64_t ranks
     printf("\n%-18s %14s %14s\n", "", "not shared", "shared");
     for (int i = 0; i < N_COUNTS; i++)
         printf("%-18s %14" PRId64 " %14" PRId64 "\n", labels[i], sums->without[i], sums->with[i]);
-    printf("\n%" PRId64 " rank%s: at most %.1f times as fast as one\n", ranks,
-           ranks == 1 ? "" : "s", most_speed_up(sums, ranks));
+    if (ranks > 1)
+        printf("\n%" PRId64 " ranks: at most %.1f times as fast as one\n", ranks,
+               most_speed_up(sums, ranks));
 }
 
 static slao_status fill_json(cJSON *root, const slao_plan *plan, const summary *sums,

@@ -6,10 +6,17 @@
 
 #include <stdlib.h>
 
-static slao_status run(const slao_sweep_choices *choices) {
+static slao_status run(const slao_sweep_choices *choices, const slao_option_list *settings,
+                       bool dry_run) {
     slao_ranks ranks;
     SLAO_TRY(slao_ranks_start(&ranks));
-    slao_status status = slao_sweep_run(&ranks, choices);
+    slao_status status = SLAO_OK;
+    if (!dry_run)
+        status = slao_sweep_run(&ranks, choices);
+    else if (ranks.rank == 0)
+        status = slao_print_plan(choices->spec, settings, ranks.size, false);
+    if (dry_run)
+        status = slao_ranks_agree(&ranks, status);
     slao_ranks_finish(&ranks);
     return status;
 }
@@ -57,7 +64,7 @@ slao_status slao_command_sweep(int argc, char **argv) {
         choices.spec = arguments[0];
         choices.settings = settings.values;
         choices.n_settings = settings.count;
-        status = dry_run ? slao_print_plan(choices.spec, &settings, 1, false) : run(&choices);
+        status = run(&choices, &settings, dry_run);
     }
     free(arguments);
     free(settings.values);
