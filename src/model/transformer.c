@@ -560,10 +560,12 @@ static slao_status attention_backward(slao_pass *pass, int64_t index, const slao
     if (stop != SLAO_O_PROJ) {
         const slao_cache *cache = &pass->kept_cache;
         float *d_k = d_qkv + q_width, *d_v = d_k + kv_width;
+        memset(d_qkv, 0, (size_t)(rows * stride) * sizeof *d_qkv);
         SLAO_TRY(slao_attention_backward(
             config, pass->batch, kept->queries, cache->keys + index * cache->slots * kv_width,
             cache->values + index * cache->slots * kv_width, kept->attended, kept->lse, d_attended,
-            d_qkv, d_k, d_v, stride, pass->arena));
+            (slao_matrix_out){d_qkv, stride}, (slao_matrix_out){d_k, stride},
+            (slao_matrix_out){d_v, stride}, pass->arena));
         rotate(pass, (slao_matrix_out){d_qkv, stride}, config->heads + config->kv_heads, -1);
         norm_rows_again(pass, normed, kept->input, layer->input_norm, kept->input_rms);
         slao_matrix x = {normed, hidden};
