@@ -1,12 +1,11 @@
 #include "model/attention.h"
 
-#include "linalg/matrix.h"
 #include "linalg/vec.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { QUERY_BLOCK = 64 };
+enum { QUERY_BLOCK = 32 };
 
 /* A run of cached tokens that a span attends to. */
 typedef struct {
@@ -47,7 +46,9 @@ static int64_t longest_context(const slao_batch *batch, context *scratch) {
     return longest;
 }
 
-/* A block of queries of one span: where its rows are, and how far each of them sees. */
+/* A block of queries of one span: where its rows are, and how far each of them sees. Its queries of
+ * the heads that share keys and values are gathered below one another (count x group rows of d
+ * values), so that one product serves them all. */
 typedef struct {
     int64_t row, count;
     int64_t first_sees; /* columns of the scores that the block's first query sees; the next sees
@@ -66,50 +67,63 @@ typedef struct {
          name.columns = name.first_sees + name.count - 1, true);                                   \
          name.row += name.count)
 
+/* gathered (count x width) = the block's rows of x, `width` columns of them */
+static void gather(const block *b, float *gathered, slao_matrix x, int64_t width) {
+    for (int64_t i = 0; i < b->count; i++)
+        memcpy(gathered + i * width, x.values + (b->row + i) * x.stride,
+               (size_t)width * sizeof *gathered);
+}
+
+static void scatter(const block *b, slao_matrix_out x, const float *gathered, int64_t width) {
+    for (int64_t i = 0; i < b->count; i++)
+        memcpy(x.values + (b->row + i) * x.stride, gathered + i * width,
+               (size_t)width * sizeof *gathered);
+}
+
 /* How many columns of a piece that starts at column `start` the block sees. */
 static int64_t seen_of(const block *b, int64_t start, const piece *p) {
     int64_t left = b->columns - start;
     return left < p->count ? left : p->count;
 }
 
-/* scores (count x columns) = queries . keys */
-static void score_block(const block *b, float *scores, slao_matrix queries, const float *keys,
-                        int64_t width, int64_t d) {
+/* scores (rows x columns) = queries (rows x d) . keys */
+static void score_block(const block *b, int64_t rows, float *scores, const float *queries,
+                        slao_matrix keys, int64_t d) {
     int64_t start = 0;
     for (int64_t p = 0; p < b->context->n_pieces; p++) {
         const piece *part = &b->context->pieces[p];
         int64_t n = seen_of(b, start, part);
-        slao_multiply_transposed((slao_matrix_out){scores + start, b->columns}, queries,
-                                 (slao_matrix){keys + part->slot * width, width}, b->count, n, d, 1,
-                                 0);
+        slao_multiply_transposed(
+            (slao_matrix_out){scores + start, b->columns}, (slao_matrix){queries, d},
+            (slao_matrix){keys.values + part->slot * keys.stride, keys.stride}, rows, n, d, 1, 0);
         start += n;
     }
 }
 
-/* out (count x d) = weights (count x columns) times the rows that the columns stand for */
-static void mix_block(const block *b, slao_matrix_out out, const float *weights, const float *rows,
-                      int64_t width, int64_t d) {
+/* out (rows x d) = weights (rows x columns) times the rows of x that the columns stand for */
+static void mix_block(const block *b, int64_t rows, float *out, const float *weights, slao_matrix x,
+                      int64_t d) {
     int64_t start = 0;
     for (int64_t p = 0; p < b->context->n_pieces; p++) {
         const piece *part = &b->context->pieces[p];
         int64_t n = seen_of(b, start, part);
-        slao_multiply(out, (slao_matrix){weights + start, b->columns},
-                      (slao_matrix){rows + part->slot * width, width}, b->count, d, n, 1,
+        slao_multiply((slao_matrix_out){out, d}, (slao_matrix){weights + start, b->columns},
+                      (slao_matrix){x.values + part->slot * x.stride, x.stride}, rows, d, n, 1,
                       start ? 1 : 0);
         start += n;
     }
 }
 
-/* The rows that the columns stand for += weights^T (columns x count) times x (count x d) */
-static void spread_block(const block *b, float *rows, int64_t width, const float *weights,
-                         slao_matrix x, int64_t d) {
+/* The rows of y that the columns stand for += weights^T (columns x rows) times x (rows x d) */
+static void spread_block(const block *b, int64_t rows, slao_matrix_out y, const float *weights,
+                         const float *x, int64_t d) {
     int64_t start = 0;
     for (int64_t p = 0; p < b->context->n_pieces; p++) {
         const piece *part = &b->context->pieces[p];
         int64_t n = seen_of(b, start, part);
-        slao_transposed_multiply((slao_matrix_out){rows + part->slot * width, width},
-                                 (slao_matrix){weights + start, b->columns}, x, n, d, b->count, 1,
-                                 1);
+        slao_transposed_multiply((slao_matrix_out){y.values + part->slot * y.stride, y.stride},
+                                 (slao_matrix){weights + start, b->columns}, (slao_matrix){x, d}, n,
+                                 d, rows, 1, 1);
         start += n;
     }
 }
@@ -125,34 +139,39 @@ slao_status slao_attention(const slao_model_config *config, const slao_batch *ba
                            float *lse, slao_arena *arena) {
     const slao_vec_table *vec = slao_vec();
     int64_t d = config->head_dim, q_width = config->heads * d, kv_width = config->kv_heads * d;
-    int64_t group = config->heads / config->kv_heads;
+    int64_t group = config->heads / config->kv_heads, width = group * d;
     float scale = 1.0F / sqrtf((float)d);
     slao_arena_mark mark = slao_arena_here(arena);
     context seen;
     SLAO_TRY(take_context(&seen, batch, arena));
-    float *scores;
-    int64_t longest = longest_context(batch, &seen);
-    SLAO_TRY(slao_arena_take(arena, &scores, (size_t)(QUERY_BLOCK * longest), sizeof *scores));
+    float *scores, *q, *o;
+    int64_t longest = longest_context(batch, &seen), most_rows = QUERY_BLOCK * group;
+    SLAO_TRY(slao_arena_take(arena, &scores, (size_t)(most_rows * longest), sizeof *scores));
+    SLAO_TRY(slao_arena_take(arena, &q, (size_t)(most_rows * d), sizeof *q));
+    SLAO_TRY(slao_arena_take(arena, &o, (size_t)(most_rows * d), sizeof *o));
 
     int64_t span_row = 0;
     for (int64_t s = 0; s < batch->n_spans; span_row += batch->spans[s++].count) {
         const slao_span *span = &batch->spans[s];
         context_of(&seen, batch, span);
-        for (int64_t head = 0; head < config->heads; head++) {
-            const float *k = keys + head / group * d, *v = values + head / group * d;
+        for (int64_t head = 0; head < config->kv_heads; head++) {
+            slao_matrix k = {keys + head * d, kv_width}, v = {values + head * d, kv_width};
             FOR_BLOCKS(b, &seen, span, span_row) {
-                int64_t at = b.row * q_width + head * d;
-                score_block(&b, scores, (slao_matrix){queries + at, q_width}, k, kv_width, d);
-                for (int64_t i = 0; i < b.count; i++) {
-                    float *row = scores + i * b.columns;
-                    size_t n = (size_t)(b.first_sees + i);
+                int64_t rows = b.count * group;
+                gather(&b, q, (slao_matrix){queries + head * width, q_width}, width);
+                score_block(&b, rows, scores, q, k, d);
+                for (int64_t r = 0; r < rows; r++) {
+                    float *row = scores + r * b.columns;
+                    size_t n = (size_t)(b.first_sees + r / group);
                     float highest = scale * vec->max(row, n);
                     float sum = vec->exp_sum(row, scale, highest, n);
                     vec->scale(row, 1.0F / sum, n);
                     memset(row + n, 0, ((size_t)b.columns - n) * sizeof *row);
-                    lse[(b.row + i) * config->heads + head] = highest + logf(sum);
+                    lse[(b.row + r / group) * config->heads + head * group + r % group] =
+                        highest + logf(sum);
                 }
-                mix_block(&b, (slao_matrix_out){out + at, q_width}, scores, v, kv_width, d);
+                mix_block(&b, rows, o, scores, v, d);
+                scatter(&b, (slao_matrix_out){out + head * width, q_width}, o, width);
             }
         }
     }
@@ -163,50 +182,54 @@ slao_status slao_attention(const slao_model_config *config, const slao_batch *ba
 slao_status slao_attention_backward(const slao_model_config *config, const slao_batch *batch,
                                     const float *queries, const float *keys, const float *values,
                                     const float *out, const float *lse, const float *d_out,
-                                    float *d_queries, float *d_keys, float *d_values,
-                                    int64_t gradient_stride, slao_arena *arena) {
+                                    slao_matrix_out d_queries, slao_matrix_out d_keys,
+                                    slao_matrix_out d_values, slao_arena *arena) {
     const slao_vec_table *vec = slao_vec();
     int64_t d = config->head_dim, q_width = config->heads * d, kv_width = config->kv_heads * d;
-    int64_t group = config->heads / config->kv_heads;
+    int64_t group = config->heads / config->kv_heads, width = group * d;
     float scale = 1.0F / sqrtf((float)d);
     slao_arena_mark mark = slao_arena_here(arena);
     context seen;
     SLAO_TRY(take_context(&seen, batch, arena));
-    float *p, *dp;
-    int64_t longest = longest_context(batch, &seen);
-    SLAO_TRY(slao_arena_take(arena, &p, (size_t)(QUERY_BLOCK * longest), sizeof *p));
-    SLAO_TRY(slao_arena_take(arena, &dp, (size_t)(QUERY_BLOCK * longest), sizeof *dp));
-    for (int64_t row = 0; row < batch->n_rows; row++) {
-        memset(d_keys + row * gradient_stride, 0, (size_t)kv_width * sizeof *d_keys);
-        memset(d_values + row * gradient_stride, 0, (size_t)kv_width * sizeof *d_values);
-    }
+    float *p, *dp, *q, *o, *d_o;
+    int64_t longest = longest_context(batch, &seen), most_rows = QUERY_BLOCK * group;
+    SLAO_TRY(slao_arena_take(arena, &p, (size_t)(most_rows * longest), sizeof *p));
+    SLAO_TRY(slao_arena_take(arena, &dp, (size_t)(most_rows * longest), sizeof *dp));
+    SLAO_TRY(slao_arena_take(arena, &q, (size_t)(most_rows * d), sizeof *q));
+    SLAO_TRY(slao_arena_take(arena, &o, (size_t)(most_rows * d), sizeof *o));
+    SLAO_TRY(slao_arena_take(arena, &d_o, (size_t)(most_rows * d), sizeof *d_o));
 
     int64_t span_row = 0;
     for (int64_t s = 0; s < batch->n_spans; span_row += batch->spans[s++].count) {
         const slao_span *span = &batch->spans[s];
         context_of(&seen, batch, span);
-        for (int64_t head = 0; head < config->heads; head++) {
-            int64_t kv_at = head / group * d;
+        for (int64_t head = 0; head < config->kv_heads; head++) {
+            int64_t at = head * width, kv_at = head * d;
+            slao_matrix k = {keys + kv_at, kv_width}, v = {values + kv_at, kv_width};
             FOR_BLOCKS(b, &seen, span, span_row) {
-                int64_t at = b.row * q_width + head * d;
-                slao_matrix q = {queries + at, q_width}, d_o = {d_out + at, q_width};
-                score_block(&b, p, q, keys + kv_at, kv_width, d);
-                score_block(&b, dp, d_o, values + kv_at, kv_width, d);
-                for (int64_t i = 0; i < b.count; i++) {
-                    float *p_row = p + i * b.columns, *dp_row = dp + i * b.columns;
-                    size_t n = (size_t)(b.first_sees + i), rest = (size_t)b.columns - n;
-                    vec->exp_sum(p_row, scale, lse[(b.row + i) * config->heads + head], n);
-                    float mean =
-                        vec->dot(d_out + at + i * q_width, out + at + i * q_width, (size_t)d);
+                int64_t rows = b.count * group;
+                gather(&b, q, (slao_matrix){queries + at, q_width}, width);
+                gather(&b, o, (slao_matrix){out + at, q_width}, width);
+                gather(&b, d_o, (slao_matrix){d_out + at, q_width}, width);
+                score_block(&b, rows, p, q, k, d);
+                score_block(&b, rows, dp, d_o, v, d);
+                for (int64_t r = 0; r < rows; r++) {
+                    float *p_row = p + r * b.columns, *dp_row = dp + r * b.columns;
+                    size_t n = (size_t)(b.first_sees + r / group), rest = (size_t)b.columns - n;
+                    vec->exp_sum(
+                        p_row, scale,
+                        lse[(b.row + r / group) * config->heads + head * group + r % group], n);
+                    float mean = vec->dot(d_o + r * d, o + r * d, (size_t)d);
                     vec->softmax_backward(dp_row, p_row, scale, mean, n);
                     memset(p_row + n, 0, rest * sizeof *p_row);
                     memset(dp_row + n, 0, rest * sizeof *dp_row);
                 }
-                slao_matrix_out d_q = {d_queries + b.row * gradient_stride + head * d,
-                                       gradient_stride};
-                mix_block(&b, d_q, dp, keys + kv_at, kv_width, d);
-                spread_block(&b, d_keys + kv_at, gradient_stride, dp, q, d);
-                spread_block(&b, d_values + kv_at, gradient_stride, p, d_o, d);
+                spread_block(&b, rows, (slao_matrix_out){d_keys.values + kv_at, d_keys.stride}, dp,
+                             q, d);
+                spread_block(&b, rows, (slao_matrix_out){d_values.values + kv_at, d_values.stride},
+                             p, d_o, d);
+                mix_block(&b, rows, q, dp, k, d);
+                scatter(&b, (slao_matrix_out){d_queries.values + at, d_queries.stride}, q, width);
             }
         }
     }

@@ -1,5 +1,5 @@
 /* Grouped-query causal attention of a batch's spans over a cache, one sequence chain and one head
- * at a time.
+ * of keys and values at a time, with all heads of queries that share it.
  *
  *   out_i = sum_j p_ij v_j,  p_ij = exp(q_i . k_j / sqrt(head_dim) - lse_i)
  *
@@ -10,6 +10,7 @@
 #define SLAO_MODEL_ATTENTION_H
 
 #include "base/memory.h"
+#include "linalg/matrix.h"
 #include "model/batch.h"
 
 /* queries, out: rows x heads x head_dim; keys, values: slots x kv_heads x head_dim (one layer of a
@@ -18,12 +19,12 @@ slao_status slao_attention(const slao_model_config *config, const slao_batch *ba
                            const float *queries, const float *keys, const float *values, float *out,
                            float *lse, slao_arena *arena);
 
-/* The gradients of queries, keys and values (row stride `gradient_stride`; overwritten) of a
- * training batch, given those of `out`. */
+/* The gradients of a training batch, given those of `out`: of the queries (overwritten), of keys
+ * and values (added to what is there). */
 slao_status slao_attention_backward(const slao_model_config *config, const slao_batch *batch,
                                     const float *queries, const float *keys, const float *values,
                                     const float *out, const float *lse, const float *d_out,
-                                    float *d_queries, float *d_keys, float *d_values,
-                                    int64_t gradient_stride, slao_arena *arena);
+                                    slao_matrix_out d_queries, slao_matrix_out d_keys,
+                                    slao_matrix_out d_values, slao_arena *arena);
 
 #endif

@@ -16,6 +16,7 @@
 #ifndef SLAO_MODEL_BATCH_H
 #define SLAO_MODEL_BATCH_H
 
+#include "base/memory.h"
 #include "model/config.h"
 
 typedef struct {
@@ -44,6 +45,12 @@ typedef struct {
     const int32_t *answer_ids;  /* what should be predicted; NULL where no loss is asked for */
     const uint64_t *noise_keys; /* per row: names the token for dropout; NULL without dropout */
 } slao_batch;
+
+/* The rows of a batch that predict answers, in their order, as a batch of their own: the same
+ * segments and answers, `answer_rows` counted among these rows; *rows says which of the batch they
+ * are. It has no ids. Both live in the arena. */
+slao_status slao_batch_answering(slao_batch *answering, int64_t **rows, const slao_batch *batch,
+                                 slao_arena *arena);
 
 /* Keys and values of all layers: layers x slots x kv_heads x head_dim, keys already rotated. */
 typedef struct {

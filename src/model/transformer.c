@@ -11,26 +11,28 @@
 #include <string.h>
 
 /* What the backward needs of one layer. Widths: hidden; q = heads x head_dim; kv = kv_heads x
- * head_dim. */
+ * head_dim. `upper` rows: see upper_batch. */
 typedef struct {
     float *input;      /* rows x hidden: the residual stream before the layer */
     float *input_rms;  /* rows: 1 / rms of it */
-    float *queries;    /* rows x q, rotated */
-    float *lse;        /* rows x heads */
-    float *attended;   /* rows x q */
-    float *middle;     /* rows x hidden: the residual stream after attention */
-    float *middle_rms; /* rows */
-    float *gate_up;    /* rows x 2 intermediate */
+    float *queries;    /* upper x q, rotated */
+    float *lse;        /* upper x heads */
+    float *attended;   /* upper x q */
+    float *middle;     /* upper x hidden: the residual stream after attention */
+    float *middle_rms; /* upper */
+    float *gate_up;    /* upper x 2 intermediate */
 } kept_layer;
 
 struct slao_pass {
     const slao_model *model;
     slao_arena *arena;
     const slao_batch *batch; /* of the last forward */
+    slao_batch answering;    /* the rows of it that predict answers, in order */
+    int64_t *answering_rows; /* which rows they are */
     bool training;
     kept_layer *layers;
     slao_cache kept_cache; /* keys and values of a training batch */
-    float *stream;         /* rows x hidden: the residual stream, at last the last layer's output */
+    float *stream;         /* the residual stream: rows x hidden; at last the answering rows only */
     float *final_rms;      /* n_answers */
     float *answers;        /* n_answers x hidden: normed stream at the answer rows */
     float *d_answers;      /* their gradient, once slao_loss has been asked for it */
@@ -63,6 +65,41 @@ static slao_status take(slao_pass *pass, float **values, int64_t rows, int64_t w
     return slao_arena_take(pass->arena, values, (size_t)rows, (size_t)width * sizeof **values);
 }
 
+/* ---- The rows of a layer ---- */
+
+static bool is_last(const slao_pass *pass, int64_t layer) {
+    return layer == pass->model->config.layers - 1;
+}
+
+/* The rows that a layer computes above its keys and values: of the last layer only those that
+ * predict answers, since nothing else is read of it. */
+static const slao_batch *upper_batch(const slao_pass *pass, int64_t layer) {
+    return is_last(pass, layer) ? &pass->answering : pass->batch;
+}
+
+/* The rows on which a module runs. The last layer's queries are computed with its keys and values,
+ * in one product, for all rows. */
+static const slao_batch *batch_of(const slao_pass *pass, int64_t layer, slao_module module) {
+    return module < SLAO_O_PROJ ? pass->batch : upper_batch(pass, layer);
+}
+
+/* y (upper rows of the layer x width) = the same rows of x. In place is allowed. */
+static void pick_upper(const slao_pass *pass, int64_t layer, float *y, slao_matrix x,
+                       int64_t width) {
+    for (int64_t i = 0; i < upper_batch(pass, layer)->n_rows; i++) {
+        int64_t row = is_last(pass, layer) ? pass->answering_rows[i] : i;
+        memmove(y + i * width, x.values + row * x.stride, (size_t)width * sizeof *y);
+    }
+}
+
+/* The answering rows of y = the rows of x, one after another. */
+static void spread_answering(const slao_pass *pass, slao_matrix_out y, const float *x,
+                             int64_t width) {
+    for (int64_t i = 0; i < pass->answering.n_rows; i++)
+        memcpy(y.values + pass->answering_rows[i] * y.stride, x + i * width,
+               (size_t)width * sizeof *x);
+}
+
 /* ---- Linear modules with their low-rank pairs ---- */
 
 static const slao_low_rank_list *pairs_of(const slao_low_ranks *pairs, int64_t layer,
@@ -83,10 +120,11 @@ static bool is_trained(const slao_low_rank_list *list) {
  * the layer and the module: forward and backward draw the same. */
 static void drop(const slao_pass *pass, const slao_low_ranks *pairs, int64_t layer,
                  slao_module module, double dropout, float *y, int64_t width) {
+    const slao_batch *batch = batch_of(pass, layer, module);
     float kept = (float)(1.0 / (1.0 - dropout));
     uint32_t limit = (uint32_t)(dropout * 0x1p32);
-    for (int64_t row = 0; row < pass->batch->n_rows; row++) {
-        uint64_t site = pass->batch->noise_keys[row] * UINT64_C(0x9E3779B97F4A7C15) +
+    for (int64_t row = 0; row < batch->n_rows; row++) {
+        uint64_t site = batch->noise_keys[row] * UINT64_C(0x9E3779B97F4A7C15) +
                         (uint64_t)(layer * SLAO_N_MODULES + module);
         slao_random random = slao_random_stream(pairs->noise_seed, "dropout", "", site);
         for (int64_t i = 0; i < width; i++)
@@ -102,7 +140,7 @@ static slao_status dropped(slao_pass *pass, const slao_low_ranks *pairs, int64_t
     *seen = x;
     if (!pass->training || pair->dropout == 0)
         return SLAO_OK;
-    int64_t rows = pass->batch->n_rows;
+    int64_t rows = batch_of(pass, layer, module)->n_rows;
     if (!*scratch)
         SLAO_TRY(take(pass, scratch, rows, d_in));
     for (int64_t row = 0; row < rows; row++)
@@ -116,7 +154,7 @@ static slao_status dropped(slao_pass *pass, const slao_low_ranks *pairs, int64_t
 static slao_status add_pairs(slao_pass *pass, const slao_low_ranks *pairs, int64_t layer,
                              slao_module module, slao_matrix x, slao_matrix_out y) {
     const slao_low_rank_list *list = pairs_of(pairs, layer, module);
-    int64_t rows = pass->batch->n_rows, d_out, d_in;
+    int64_t rows = batch_of(pass, layer, module)->n_rows, d_out, d_in;
     slao_module_shape(&pass->model->config, module, &d_out, &d_in);
     slao_arena_mark mark = slao_arena_here(pass->arena);
     float *scratch = NULL;
@@ -142,7 +180,7 @@ static slao_status pairs_backward(slao_pass *pass, const slao_low_ranks *pairs, 
                                   slao_module module, slao_matrix x, slao_matrix dy,
                                   slao_matrix_out *dx) {
     const slao_low_rank_list *list = pairs_of(pairs, layer, module);
-    int64_t rows = pass->batch->n_rows, d_out, d_in;
+    int64_t rows = batch_of(pass, layer, module)->n_rows, d_out, d_in;
     slao_module_shape(&pass->model->config, module, &d_out, &d_in);
     slao_arena_mark mark = slao_arena_here(pass->arena);
     float *scratch = NULL;
@@ -218,19 +256,19 @@ static void rotate(const slao_pass *pass, slao_matrix_out x, int64_t heads, floa
     }
 }
 
-static void norm_rows(const slao_pass *pass, float *y, const float *x, const float *weight,
-                      float *rms) {
+static void norm_rows(const slao_pass *pass, int64_t rows, float *y, const float *x,
+                      const float *weight, float *rms) {
     int64_t width = pass->model->config.hidden;
-    for (int64_t row = 0; row < pass->batch->n_rows; row++)
+    for (int64_t row = 0; row < rows; row++)
         rms[row] = slao_vec()->rms_norm(y + row * width, x + row * width, weight,
                                         (float)pass->model->config.rms_epsilon, (size_t)width);
 }
 
 /* The normed rows again, from what norm_rows returned. */
-static void norm_rows_again(const slao_pass *pass, float *y, const float *x, const float *weight,
-                            const float *rms) {
+static void norm_rows_again(const slao_pass *pass, int64_t rows, float *y, const float *x,
+                            const float *weight, const float *rms) {
     int64_t width = pass->model->config.hidden;
-    for (int64_t row = 0; row < pass->batch->n_rows; row++)
+    for (int64_t row = 0; row < rows; row++)
         slao_vec()->rms_apply(y + row * width, x + row * width, weight, rms[row], (size_t)width);
 }
 
@@ -263,7 +301,7 @@ static slao_status attention_forward(slao_pass *pass, int64_t index, const slao_
     float *normed, *qkv;
     SLAO_TRY(take(pass, &normed, rows, hidden));
     SLAO_TRY(take(pass, &qkv, rows, stride));
-    norm_rows(pass, normed, pass->stream, layer->input_norm, kept->input_rms);
+    norm_rows(pass, rows, normed, pass->stream, layer->input_norm, kept->input_rms);
     slao_matrix x = {normed, hidden};
     slao_multiply_transposed((slao_matrix_out){qkv, stride}, x,
                              (slao_matrix){layer->weights[SLAO_Q_PROJ], hidden}, rows, stride,
@@ -274,24 +312,26 @@ static slao_status attention_forward(slao_pass *pass, int64_t index, const slao_
     SLAO_TRY(add_pairs(pass, pairs, index, SLAO_V_PROJ, x, (slao_matrix_out){v, stride}));
     rotate(pass, (slao_matrix_out){qkv, stride}, config->heads + config->kv_heads, 1);
     fill_cache(pass, cache, index, qkv, q_width, stride);
-    for (int64_t row = 0; row < rows; row++)
-        memcpy(kept->queries + row * q_width, qkv + row * stride, (size_t)q_width * sizeof *qkv);
+    const slao_batch *upper = upper_batch(pass, index);
+    pick_upper(pass, index, kept->queries, (slao_matrix){qkv, stride}, q_width);
+    if (is_last(pass, index))
+        pick_upper(pass, index, pass->stream, (slao_matrix){pass->stream, hidden}, hidden);
     const float *keys = cache->keys + index * cache->slots * kv_width;
     const float *values = cache->values + index * cache->slots * kv_width;
-    SLAO_TRY(slao_attention(config, pass->batch, kept->queries, keys, values, kept->attended,
-                            kept->lse, pass->arena));
+    SLAO_TRY(slao_attention(config, upper, kept->queries, keys, values, kept->attended, kept->lse,
+                            pass->arena));
     x = (slao_matrix){kept->attended, q_width};
     slao_matrix_out out = {pass->stream, hidden};
-    slao_multiply_transposed(out, x, (slao_matrix){layer->weights[SLAO_O_PROJ], q_width}, rows,
-                             hidden, q_width, 1, 1);
+    slao_multiply_transposed(out, x, (slao_matrix){layer->weights[SLAO_O_PROJ], q_width},
+                             upper->n_rows, hidden, q_width, 1, 1);
     SLAO_TRY(add_pairs(pass, pairs, index, SLAO_O_PROJ, x, out));
     slao_arena_return(pass->arena, mark);
     return SLAO_OK;
 }
 
-static void swiglu_rows(const slao_pass *pass, float *y, const float *gate_up) {
+static void swiglu_rows(const slao_pass *pass, int64_t rows, float *y, const float *gate_up) {
     int64_t width = pass->model->config.intermediate;
-    for (int64_t row = 0; row < pass->batch->n_rows; row++) {
+    for (int64_t row = 0; row < rows; row++) {
         const float *gate = gate_up + 2 * row * width;
         slao_vec()->swiglu(y + row * width, gate, gate + width, (size_t)width);
     }
@@ -301,12 +341,13 @@ static slao_status mlp_forward(slao_pass *pass, int64_t index, const slao_low_ra
                                kept_layer *kept) {
     const slao_model_config *config = &pass->model->config;
     const slao_layer *layer = &pass->model->layers[index];
-    int64_t rows = pass->batch->n_rows, hidden = config->hidden, width = config->intermediate;
+    int64_t rows = upper_batch(pass, index)->n_rows, hidden = config->hidden,
+            width = config->intermediate;
     slao_arena_mark mark = slao_arena_here(pass->arena);
     float *normed, *product;
     SLAO_TRY(take(pass, &normed, rows, hidden));
     SLAO_TRY(take(pass, &product, rows, width));
-    norm_rows(pass, normed, pass->stream, layer->post_norm, kept->middle_rms);
+    norm_rows(pass, rows, normed, pass->stream, layer->post_norm, kept->middle_rms);
     slao_matrix x = {normed, hidden};
     slao_multiply_transposed((slao_matrix_out){kept->gate_up, 2 * width}, x,
                              (slao_matrix){layer->weights[SLAO_GATE_PROJ], hidden}, rows, 2 * width,
@@ -315,7 +356,7 @@ static slao_status mlp_forward(slao_pass *pass, int64_t index, const slao_low_ra
                        (slao_matrix_out){kept->gate_up, 2 * width}));
     SLAO_TRY(add_pairs(pass, pairs, index, SLAO_UP_PROJ, x,
                        (slao_matrix_out){kept->gate_up + width, 2 * width}));
-    swiglu_rows(pass, product, kept->gate_up);
+    swiglu_rows(pass, rows, product, kept->gate_up);
     x = (slao_matrix){product, width};
     slao_matrix_out out = {pass->stream, hidden};
     slao_multiply_transposed(out, x, (slao_matrix){layer->weights[SLAO_DOWN_PROJ], width}, rows,
@@ -325,17 +366,17 @@ static slao_status mlp_forward(slao_pass *pass, int64_t index, const slao_low_ra
     return SLAO_OK;
 }
 
-static slao_status take_layer(slao_pass *pass, kept_layer *kept) {
+static slao_status take_layer(slao_pass *pass, int64_t upper, kept_layer *kept) {
     const slao_model_config *config = &pass->model->config;
     int64_t rows = pass->batch->n_rows, q_width = config->heads * config->head_dim;
     SLAO_TRY(take(pass, &kept->input, rows, config->hidden));
     SLAO_TRY(take(pass, &kept->input_rms, rows, 1));
-    SLAO_TRY(take(pass, &kept->queries, rows, q_width));
-    SLAO_TRY(take(pass, &kept->lse, rows, config->heads));
-    SLAO_TRY(take(pass, &kept->attended, rows, q_width));
-    SLAO_TRY(take(pass, &kept->middle, rows, config->hidden));
-    SLAO_TRY(take(pass, &kept->middle_rms, rows, 1));
-    return take(pass, &kept->gate_up, rows, 2 * config->intermediate);
+    SLAO_TRY(take(pass, &kept->queries, upper, q_width));
+    SLAO_TRY(take(pass, &kept->lse, upper, config->heads));
+    SLAO_TRY(take(pass, &kept->attended, upper, q_width));
+    SLAO_TRY(take(pass, &kept->middle, upper, config->hidden));
+    SLAO_TRY(take(pass, &kept->middle_rms, upper, 1));
+    return take(pass, &kept->gate_up, upper, 2 * config->intermediate);
 }
 
 static slao_status answers_forward(slao_pass *pass) {
@@ -345,7 +386,7 @@ static slao_status answers_forward(slao_pass *pass) {
     SLAO_TRY(take(pass, &pass->final_rms, batch->n_answers, 1));
     for (int64_t i = 0; i < batch->n_answers; i++)
         pass->final_rms[i] = slao_vec()->rms_norm(
-            pass->answers + i * hidden, pass->stream + batch->answer_rows[i] * hidden,
+            pass->answers + i * hidden, pass->stream + pass->answering.answer_rows[i] * hidden,
             pass->model->final_norm, (float)pass->model->config.rms_epsilon, (size_t)hidden);
     return SLAO_OK;
 }
@@ -367,22 +408,24 @@ static slao_status forward(slao_pass *pass, const slao_batch *batch, const slao_
     SLAO_TRY(check_ids(pass, batch->ids, rows));
     SLAO_TRY(check_ids(pass, batch->answer_ids, batch->n_answers));
     SLAO_TRY(rope_tables(pass));
+    SLAO_TRY(slao_batch_answering(&pass->answering, &pass->answering_rows, batch, pass->arena));
     SLAO_TRY(take(pass, &pass->stream, rows, hidden));
     for (int64_t row = 0; row < rows; row++)
         memcpy(pass->stream + row * hidden, pass->model->embedding + batch->ids[row] * hidden,
                (size_t)hidden * sizeof(float));
     kept_layer *kept = pass->layers;
     if (!pass->training)
-        SLAO_TRY(take_layer(pass, kept)); /* one, used by every layer in turn */
+        SLAO_TRY(take_layer(pass, rows, kept)); /* one, used by every layer in turn */
     for (int64_t i = 0; i < config->layers; i++) {
+        int64_t upper = upper_batch(pass, i)->n_rows;
         if (pass->training) {
-            SLAO_TRY(take_layer(pass, &kept[i]));
+            SLAO_TRY(take_layer(pass, upper, &kept[i]));
             memcpy(kept[i].input, pass->stream, (size_t)(rows * hidden) * sizeof(float));
         }
         kept_layer *layer = pass->training ? &kept[i] : kept;
         SLAO_TRY(attention_forward(pass, i, pairs, cache, layer));
         if (pass->training)
-            memcpy(layer->middle, pass->stream, (size_t)(rows * hidden) * sizeof(float));
+            memcpy(layer->middle, pass->stream, (size_t)(upper * hidden) * sizeof(float));
         SLAO_TRY(mlp_forward(pass, i, pairs, layer));
     }
     return answers_forward(pass);
@@ -482,10 +525,11 @@ static floor_site lowest_trained(const slao_low_ranks *pairs, int64_t layers) {
 }
 
 /* d_stream (rows x hidden) += the gradient of a normed input, given that of the norm's output */
-static void norm_rows_backward(const slao_pass *pass, float *d_stream, const float *d_normed,
-                               const float *x, const float *weight, const float *rms) {
+static void norm_rows_backward(const slao_pass *pass, int64_t rows, float *d_stream,
+                               const float *d_normed, const float *x, const float *weight,
+                               const float *rms) {
     int64_t width = pass->model->config.hidden;
-    for (int64_t row = 0; row < pass->batch->n_rows; row++)
+    for (int64_t row = 0; row < rows; row++)
         slao_vec()->rms_norm_backward(d_stream + row * width, d_normed + row * width,
                                       x + row * width, weight, rms[row], (size_t)width);
 }
@@ -497,7 +541,8 @@ static slao_status mlp_backward(slao_pass *pass, int64_t index, const slao_low_r
     const slao_model_config *config = &pass->model->config;
     const slao_layer *layer = &pass->model->layers[index];
     const kept_layer *kept = &pass->layers[index];
-    int64_t rows = pass->batch->n_rows, hidden = config->hidden, width = config->intermediate;
+    int64_t rows = upper_batch(pass, index)->n_rows, hidden = config->hidden,
+            width = config->intermediate;
     slao_arena_mark mark = slao_arena_here(pass->arena);
     float *product, *d_product, *normed;
     SLAO_TRY(take(pass, &product, rows, width));
@@ -508,7 +553,7 @@ static slao_status mlp_backward(slao_pass *pass, int64_t index, const slao_low_r
     slao_multiply(d_x, dy, (slao_matrix){layer->weights[SLAO_DOWN_PROJ], width}, rows, width,
                   hidden, 1, 0);
     if (pairs_of(pairs, index, SLAO_DOWN_PROJ)->count) {
-        swiglu_rows(pass, product, kept->gate_up);
+        swiglu_rows(pass, rows, product, kept->gate_up);
         SLAO_TRY(pairs_backward(pass, pairs, index, SLAO_DOWN_PROJ, (slao_matrix){product, width},
                                 dy, &d_x));
     }
@@ -517,7 +562,7 @@ static slao_status mlp_backward(slao_pass *pass, int64_t index, const slao_low_r
             float *gate = kept->gate_up + 2 * row * width;
             slao_vec()->swiglu_backward(gate, gate + width, d_product + row * width, (size_t)width);
         }
-        norm_rows_again(pass, normed, kept->middle, layer->post_norm, kept->middle_rms);
+        norm_rows_again(pass, rows, normed, kept->middle, layer->post_norm, kept->middle_rms);
         slao_matrix x = {normed, hidden};
         slao_matrix d_gate = {kept->gate_up, 2 * width}, d_up = {kept->gate_up + width, 2 * width};
         float *d_normed;
@@ -527,17 +572,17 @@ static slao_status mlp_backward(slao_pass *pass, int64_t index, const slao_low_r
                       hidden, 2 * width, 1, 0);
         SLAO_TRY(pairs_backward(pass, pairs, index, SLAO_GATE_PROJ, x, d_gate, &d_x));
         SLAO_TRY(pairs_backward(pass, pairs, index, SLAO_UP_PROJ, x, d_up, &d_x));
-        norm_rows_backward(pass, d_stream, d_normed, kept->middle, layer->post_norm,
+        norm_rows_backward(pass, rows, d_stream, d_normed, kept->middle, layer->post_norm,
                            kept->middle_rms);
     }
     slao_arena_return(pass->arena, mark);
     return SLAO_OK;
 }
 
-/* d_stream: in, the gradient of the residual stream after attention; out, that of the layer's
- * input. */
+/* d_upper: the gradient of the residual stream after attention. d_stream becomes that of the
+ * layer's input; the two are the same memory in all layers but the last. */
 static slao_status attention_backward(slao_pass *pass, int64_t index, const slao_low_ranks *pairs,
-                                      float *d_stream, slao_module stop) {
+                                      float *d_upper, float *d_stream, slao_module stop) {
     const slao_model_config *config = &pass->model->config;
     const slao_layer *layer = &pass->model->layers[index];
     const kept_layer *kept = &pass->layers[index];
@@ -545,27 +590,40 @@ static slao_status attention_backward(slao_pass *pass, int64_t index, const slao
     int64_t q_width = config->heads * config->head_dim,
             kv_width = config->kv_heads * config->head_dim;
     int64_t stride = q_width + 2 * kv_width;
+    const slao_batch *upper = upper_batch(pass, index);
     slao_arena_mark mark = slao_arena_here(pass->arena);
     float *d_attended, *d_qkv, *normed, *d_normed;
-    SLAO_TRY(take(pass, &d_attended, rows, q_width));
+    SLAO_TRY(take(pass, &d_attended, upper->n_rows, q_width));
     SLAO_TRY(take(pass, &d_qkv, rows, stride));
     SLAO_TRY(take(pass, &normed, rows, hidden));
     SLAO_TRY(take(pass, &d_normed, rows, hidden));
-    slao_matrix dy = {d_stream, hidden};
+    slao_matrix dy = {d_upper, hidden};
     slao_matrix_out d_x = {d_attended, q_width};
-    slao_multiply(d_x, dy, (slao_matrix){layer->weights[SLAO_O_PROJ], q_width}, rows, q_width,
-                  hidden, 1, 0);
+    slao_multiply(d_x, dy, (slao_matrix){layer->weights[SLAO_O_PROJ], q_width}, upper->n_rows,
+                  q_width, hidden, 1, 0);
     SLAO_TRY(pairs_backward(pass, pairs, index, SLAO_O_PROJ, (slao_matrix){kept->attended, q_width},
                             dy, &d_x));
     if (stop != SLAO_O_PROJ) {
         const slao_cache *cache = &pass->kept_cache;
         float *d_k = d_qkv + q_width, *d_v = d_k + kv_width;
+        slao_matrix_out d_queries = {d_qkv, stride};
+        if (is_last(pass, index)) {
+            SLAO_TRY(take(pass, &d_queries.values, upper->n_rows, q_width));
+            d_queries.stride = q_width;
+        }
+        memset(d_qkv, 0, (size_t)(rows * stride) * sizeof *d_qkv);
         SLAO_TRY(slao_attention_backward(
-            config, pass->batch, kept->queries, cache->keys + index * cache->slots * kv_width,
+            config, upper, kept->queries, cache->keys + index * cache->slots * kv_width,
             cache->values + index * cache->slots * kv_width, kept->attended, kept->lse, d_attended,
-            d_qkv, d_k, d_v, stride, pass->arena));
+            d_queries, (slao_matrix_out){d_k, stride}, (slao_matrix_out){d_v, stride},
+            pass->arena));
+        if (is_last(pass, index)) {
+            spread_answering(pass, (slao_matrix_out){d_qkv, stride}, d_queries.values, q_width);
+            memset(d_stream, 0, (size_t)(rows * hidden) * sizeof *d_stream);
+            spread_answering(pass, (slao_matrix_out){d_stream, hidden}, d_upper, hidden);
+        }
         rotate(pass, (slao_matrix_out){d_qkv, stride}, config->heads + config->kv_heads, -1);
-        norm_rows_again(pass, normed, kept->input, layer->input_norm, kept->input_rms);
+        norm_rows_again(pass, rows, normed, kept->input, layer->input_norm, kept->input_rms);
         slao_matrix x = {normed, hidden};
         d_x = (slao_matrix_out){d_normed, hidden};
         slao_matrix_out *d_input = stop == SLAO_N_MODULES ? &d_x : NULL;
@@ -580,7 +638,7 @@ static slao_status attention_backward(slao_pass *pass, int64_t index, const slao
         SLAO_TRY(pairs_backward(pass, pairs, index, SLAO_V_PROJ, x, (slao_matrix){d_v, stride},
                                 d_input));
         if (d_input)
-            norm_rows_backward(pass, d_stream, d_normed, kept->input, layer->input_norm,
+            norm_rows_backward(pass, rows, d_stream, d_normed, kept->input, layer->input_norm,
                                kept->input_rms);
     }
     slao_arena_return(pass->arena, mark);
@@ -589,25 +647,27 @@ static slao_status attention_backward(slao_pass *pass, int64_t index, const slao
 
 slao_status slao_backward(slao_pass *pass, const slao_low_ranks *pairs) {
     SLAO_INVARIANT(pass->training && pass->d_answers);
-    const slao_batch *batch = pass->batch;
+    const slao_batch *answering = &pass->answering;
     int64_t hidden = pass->model->config.hidden, layers = pass->model->config.layers;
     floor_site floor = lowest_trained(pairs, layers);
     if (floor.layer < 0)
         return SLAO_OK;
-    float *d_stream;
-    SLAO_TRY(take(pass, &d_stream, batch->n_rows, hidden));
-    memset(d_stream, 0, (size_t)(batch->n_rows * hidden) * sizeof *d_stream);
-    for (int64_t i = 0; i < batch->n_answers; i++) {
-        int64_t row = batch->answer_rows[i];
-        slao_vec()->rms_norm_backward(d_stream + row * hidden, pass->d_answers + i * hidden,
+    float *d_stream, *d_answering;
+    SLAO_TRY(take(pass, &d_stream, pass->batch->n_rows, hidden));
+    SLAO_TRY(take(pass, &d_answering, answering->n_rows, hidden));
+    memset(d_answering, 0, (size_t)(answering->n_rows * hidden) * sizeof *d_answering);
+    for (int64_t i = 0; i < answering->n_answers; i++) {
+        int64_t row = answering->answer_rows[i];
+        slao_vec()->rms_norm_backward(d_answering + row * hidden, pass->d_answers + i * hidden,
                                       pass->stream + row * hidden, pass->model->final_norm,
                                       pass->final_rms[i], (size_t)hidden);
     }
     for (int64_t i = layers - 1; i >= floor.layer; i--) {
         slao_module stop = i == floor.layer ? floor.module : SLAO_N_MODULES;
-        SLAO_TRY(mlp_backward(pass, i, pairs, d_stream, stop));
+        float *d_upper = is_last(pass, i) ? d_answering : d_stream;
+        SLAO_TRY(mlp_backward(pass, i, pairs, d_upper, stop));
         if (stop < SLAO_GATE_PROJ || stop == SLAO_N_MODULES)
-            SLAO_TRY(attention_backward(pass, i, pairs, d_stream, stop));
+            SLAO_TRY(attention_backward(pass, i, pairs, d_upper, d_stream, stop));
     }
     return SLAO_OK;
 }

@@ -225,6 +225,38 @@ static void test_decoding_equals_whole_sequences(void **state) {
     fixture_free(&f);
 }
 
+/* Two spans next to each other, the second one in the middle of its segment. */
+static void test_answering_rows(void **state) {
+    (void)state;
+    const slao_span spans[2] = {{.segment = 0, .from = 0, .count = 4},
+                                {.segment = 1, .from = 10, .count = 4}};
+    const int64_t answer_rows[6] = {7, 1, 3, 3, 4, 5};
+    const uint64_t keys[8] = {90, 91, 92, 93, 94, 95, 96, 97};
+    slao_batch batch = {.n_rows = 8,
+                        .n_spans = 2,
+                        .spans = spans,
+                        .n_answers = 6,
+                        .answer_rows = answer_rows,
+                        .noise_keys = keys};
+    slao_arena *arena;
+    assert_ok(slao_arena_new(&arena));
+    slao_batch answering;
+    int64_t *rows;
+    assert_ok(slao_batch_answering(&answering, &rows, &batch, arena));
+    static const int64_t expected_rows[5] = {1, 3, 4, 5, 7},
+                         expected_answers[6] = {4, 0, 1, 1, 2, 3};
+    static const slao_span expected_spans[4] = {{0, 1, 1}, {0, 3, 1}, {1, 10, 2}, {1, 13, 1}};
+    assert_int_equal(answering.n_rows, 5);
+    assert_int_equal(answering.n_spans, 4);
+    assert_int_equal(answering.n_answers, 6);
+    assert_memory_equal(rows, expected_rows, sizeof expected_rows);
+    assert_memory_equal(answering.spans, expected_spans, sizeof expected_spans);
+    assert_memory_equal(answering.answer_rows, expected_answers, sizeof expected_answers);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(answering.noise_keys[i], keys[rows[i]]);
+    slao_arena_free(arena);
+}
+
 static void test_foreign_ids_are_refused(void **state) {
     (void)state;
     fixture f = fixture_new(all_modules, 1, 0);
@@ -245,6 +277,7 @@ int main(void) {
         cmocka_unit_test(test_sharing_changes_nothing),
         cmocka_unit_test(test_shared_rows_are_counted_once),
         cmocka_unit_test(test_decoding_equals_whole_sequences),
+        cmocka_unit_test(test_answering_rows),
         cmocka_unit_test(test_foreign_ids_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
