@@ -1,6 +1,7 @@
 #include "linalg/matrix.h"
 
 #include "base/memory.h"
+#include "linalg/vec.h"
 
 #include <cblas.h>
 #include <limits.h>
@@ -27,7 +28,13 @@ static void multiply(CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE transpose_b, s
 
 void slao_multiply_transposed(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n,
                               int64_t k, float alpha, float beta) {
-    multiply(CblasNoTrans, CblasTrans, c, a, b, m, n, k, alpha, beta);
+    /* Below these, packing b costs BLAS more than it gains (docs/performance.md). */
+    enum { FEW_ROWS = 24, LONG_ENOUGH = 64 };
+    if (m <= FEW_ROWS && k >= LONG_ENOUGH)
+        slao_vec()->dots(c.values, (size_t)c.stride, a.values, (size_t)a.stride, b.values,
+                         (size_t)b.stride, (size_t)m, (size_t)n, (size_t)k, alpha, beta);
+    else
+        multiply(CblasNoTrans, CblasTrans, c, a, b, m, n, k, alpha, beta);
 }
 
 void slao_multiply(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n, int64_t k,

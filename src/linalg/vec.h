@@ -20,6 +20,12 @@ typedef struct {
     float (*dot)(const float *x, const float *y, size_t n);
     float (*max)(const float *x, size_t n); /* n >= 1 */
 
+    /* c (m x n) = alpha a (m x k) b^T (n x k) + beta c, with the distances between rows: dot
+     * products in tiles. What slao_multiply_transposed does for few rows of a, where packing b
+     * would cost more than the product. */
+    void (*dots)(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b,
+                 size_t b_stride, size_t m, size_t n, size_t k, float alpha, float beta);
+
     /* RMSNorm (Zhang and Sennrich, 2019): y = x w / rms, 1/rms is returned. */
     float (*rms_norm)(float *y, const float *x, const float *w, float epsilon, size_t n);
     /* y = x w inverse_rms, with what rms_norm returned */

@@ -32,10 +32,11 @@ static inline lanes all(float a) {
 }
 
 static inline float sum_of(lanes v) {
-    float sum = 0;
-    for (int i = 0; i < LANES; i++)
-        sum += v[i];
-    return sum;
+    for (int half = LANES / 2; half > 0; half /= 2) {
+        for (int i = 0; i < half; i++)
+            v[i] += v[i + half];
+    }
+    return v[0];
 }
 
 /* The tail of a row goes through the same lane arithmetic as its body, so that a value does not
@@ -125,6 +126,48 @@ static float max(const float *x, size_t n) {
     for (int i = 1; i < LANES; i++)
         result = best[i] > result ? best[i] : result;
     return result;
+}
+
+/* The tile of dot products that the registers hold. */
+enum { TILE_A = 3, TILE_B = 4 };
+
+/* sums[p][q] = the lanes of a[p] . b[q] */
+static inline void tile_dots(lanes sums[TILE_A][TILE_B], const float *const a[TILE_A],
+                             const float *const b[TILE_B], size_t k) {
+    lanes held[TILE_A][TILE_B] = {{{0}}};
+    FOR_ROW(i, part, k) {
+        lanes x[TILE_A];
+        for (int p = 0; p < TILE_A; p++)
+            x[p] = LOAD(a[p], i, part);
+        for (int q = 0; q < TILE_B; q++) {
+            lanes y = LOAD(b[q], i, part);
+            for (int p = 0; p < TILE_A; p++)
+                held[p][q] += x[p] * y;
+        }
+    }
+    memcpy(sums, held, sizeof held);
+}
+
+static void dots(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b,
+                 size_t b_stride, size_t m, size_t n, size_t k, float alpha, float beta) {
+    for (size_t j = 0; j < n; j += TILE_B) {
+        const float *b_rows[TILE_B], *a_rows[TILE_A]; /* beyond the last row: that row again */
+        for (size_t q = 0; q < TILE_B; q++)
+            b_rows[q] = b + (j + q < n ? j + q : n - 1) * b_stride;
+        for (size_t i = 0; i < m; i += TILE_A) {
+            for (size_t p = 0; p < TILE_A; p++)
+                a_rows[p] = a + (i + p < m ? i + p : m - 1) * a_stride;
+            lanes sums[TILE_A][TILE_B];
+            tile_dots(sums, a_rows, b_rows, k);
+            for (size_t p = 0; p < TILE_A && i + p < m; p++) {
+                for (size_t q = 0; q < TILE_B && j + q < n; q++) {
+                    float *value = &c[(i + p) * c_stride + j + q];
+                    float product = alpha * sum_of(sums[p][q]);
+                    *value = beta == 0 ? product : product + beta * *value;
+                }
+            }
+        }
+    }
 }
 
 static void rms_apply(float *y, const float *x, const float *w, float inverse_rms, size_t n) {
@@ -257,6 +300,7 @@ const slao_vec_table JOIN(slao_vec_, SLAO_VEC_LEVEL) = {
     .scale = scale,
     .dot = dot,
     .max = max,
+    .dots = dots,
     .rms_norm = rms_norm,
     .rms_apply = rms_apply,
     .rms_norm_backward = rms_norm_backward,
