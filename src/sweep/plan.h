@@ -19,7 +19,7 @@
 
 /* Raised whenever the numbers that a step computes change: old results are then never taken for new
  * ones. */
-enum { SLAO_NUMERIC_VERSION = 2 };
+enum { SLAO_NUMERIC_VERSION = 3 };
 
 typedef enum {
     SLAO_STEP_FINETUNE,
