@@ -1,0 +1,92 @@
+#include "model/pass_parts.h"
+
+#include "base/memory.h"
+#include "linalg/vec.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+slao_status slao_pass_new(slao_pass **pass, const slao_model *model) {
+    SLAO_TRY(slao_allocate(pass, 1, sizeof **pass));
+    (*pass)->model = model;
+    slao_status status = slao_arena_new(&(*pass)->arena);
+    if (status != SLAO_OK) {
+        slao_pass_free(*pass);
+        *pass = NULL;
+    }
+    return status;
+}
+
+void slao_pass_free(slao_pass *pass) {
+    if (!pass)
+        return;
+    slao_arena_free(pass->arena);
+    free(pass);
+}
+
+size_t slao_pass_bytes(const slao_pass *pass) {
+    return slao_arena_bytes(pass->arena);
+}
+
+slao_status slao_pass_take(slao_pass *pass, float **values, int64_t rows, int64_t width) {
+    return slao_arena_take(pass->arena, values, (size_t)rows, (size_t)width * sizeof **values);
+}
+
+bool slao_pass_is_last(const slao_pass *pass, int64_t layer) {
+    return layer == pass->model->config.layers - 1;
+}
+
+const slao_batch *slao_pass_upper(const slao_pass *pass, int64_t layer) {
+    return slao_pass_is_last(pass, layer) ? &pass->answering : pass->batch;
+}
+
+const slao_batch *slao_pass_module_rows(const slao_pass *pass, int64_t layer, slao_module module) {
+    return module < SLAO_O_PROJ ? pass->batch : slao_pass_upper(pass, layer);
+}
+
+void slao_pass_pick_upper(const slao_pass *pass, int64_t layer, float *y, slao_matrix x,
+                          int64_t width) {
+    for (int64_t i = 0; i < slao_pass_upper(pass, layer)->n_rows; i++) {
+        int64_t row = slao_pass_is_last(pass, layer) ? pass->answering_rows[i] : i;
+        memmove(y + i * width, x.values + row * x.stride, (size_t)width * sizeof *y);
+    }
+}
+
+void slao_pass_spread_answering(const slao_pass *pass, slao_matrix_out y, const float *x,
+                                int64_t width) {
+    for (int64_t i = 0; i < pass->answering.n_rows; i++)
+        memcpy(y.values + pass->answering_rows[i] * y.stride, x + i * width,
+               (size_t)width * sizeof *x);
+}
+
+void slao_pass_norm(const slao_pass *pass, int64_t rows, float *y, const float *x,
+                    const float *weight, float *rms) {
+    int64_t width = pass->model->config.hidden;
+    for (int64_t row = 0; row < rows; row++)
+        rms[row] = slao_vec()->rms_norm(y + row * width, x + row * width, weight,
+                                        (float)pass->model->config.rms_epsilon, (size_t)width);
+}
+
+void slao_pass_norm_again(const slao_pass *pass, int64_t rows, float *y, const float *x,
+                          const float *weight, const float *rms) {
+    int64_t width = pass->model->config.hidden;
+    for (int64_t row = 0; row < rows; row++)
+        slao_vec()->rms_apply(y + row * width, x + row * width, weight, rms[row], (size_t)width);
+}
+
+void slao_pass_swiglu(const slao_pass *pass, int64_t rows, float *y, const float *gate_up) {
+    int64_t width = pass->model->config.intermediate;
+    for (int64_t row = 0; row < rows; row++) {
+        const float *gate = gate_up + 2 * row * width;
+        slao_vec()->swiglu(y + row * width, gate, gate + width, (size_t)width);
+    }
+}
+
+void slao_pass_rotate(const slao_pass *pass, slao_matrix_out x, int64_t heads, float sign) {
+    int64_t d = pass->model->config.head_dim;
+    for (int64_t row = 0; row < pass->batch->n_rows; row++) {
+        const float *cosine = pass->cosines + row * d / 2, *sine = pass->sines + row * d / 2;
+        for (int64_t head = 0; head < heads; head++)
+            slao_vec()->rotate(x.values + row * x.stride + head * d, cosine, sine, sign, (size_t)d);
+    }
+}

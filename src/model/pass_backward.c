@@ -1,0 +1,171 @@
+#include "linalg/vec.h"
+#include "model/attention.h"
+#include "model/pass_parts.h"
+
+#include <string.h>
+
+/* The lowest module that is trained: nothing below it is asked for. Layer -1 if none is. */
+typedef struct {
+    int64_t layer;
+    slao_module module;
+} floor_site;
+
+static floor_site lowest_trained(const slao_low_ranks *pairs, int64_t layers) {
+    for (int64_t layer = 0; layer < layers; layer++) {
+        for (slao_module module = 0; module < SLAO_N_MODULES; module++) {
+            if (slao_pairs_trained(slao_pairs_of(pairs, layer, module)))
+                return (floor_site){layer, module};
+        }
+    }
+    return (floor_site){-1, SLAO_Q_PROJ};
+}
+
+/* d_stream (rows x hidden) += the gradient of a normed input, given that of the norm's output */
+static void norm_rows_backward(const slao_pass *pass, int64_t rows, float *d_stream,
+                               const float *d_normed, const float *x, const float *weight,
+                               const float *rms) {
+    int64_t width = pass->model->config.hidden;
+    for (int64_t row = 0; row < rows; row++)
+        slao_vec()->rms_norm_backward(d_stream + row * width, d_normed + row * width,
+                                      x + row * width, weight, rms[row], (size_t)width);
+}
+
+/* d_stream: in, the gradient of the layer's output; out, that of the residual stream after
+ * attention. `stop` at the module that nothing below is needed of (SLAO_N_MODULES: go through). */
+static slao_status mlp_backward(slao_pass *pass, int64_t index, const slao_low_ranks *pairs,
+                                float *d_stream, slao_module stop) {
+    const slao_model_config *config = &pass->model->config;
+    const slao_layer *layer = &pass->model->layers[index];
+    const slao_kept_layer *kept = &pass->layers[index];
+    int64_t rows = slao_pass_upper(pass, index)->n_rows, hidden = config->hidden,
+            width = config->intermediate;
+    slao_arena_mark mark = slao_arena_here(pass->arena);
+    float *product, *d_product, *normed;
+    SLAO_TRY(slao_pass_take(pass, &product, rows, width));
+    SLAO_TRY(slao_pass_take(pass, &d_product, rows, width));
+    SLAO_TRY(slao_pass_take(pass, &normed, rows, hidden));
+    slao_matrix dy = {d_stream, hidden};
+    slao_matrix_out d_x = {d_product, width};
+    slao_multiply(d_x, dy, (slao_matrix){layer->weights[SLAO_DOWN_PROJ], width}, rows, width,
+                  hidden, 1, 0);
+    if (slao_pairs_of(pairs, index, SLAO_DOWN_PROJ)->count) {
+        slao_pass_swiglu(pass, rows, product, kept->gate_up);
+        SLAO_TRY(slao_pairs_backward(pass, pairs, index, SLAO_DOWN_PROJ,
+                                     (slao_matrix){product, width}, dy, &d_x));
+    }
+    if (stop != SLAO_DOWN_PROJ) {
+        for (int64_t row = 0; row < rows; row++) {
+            float *gate = kept->gate_up + 2 * row * width;
+            slao_vec()->swiglu_backward(gate, gate + width, d_product + row * width, (size_t)width);
+        }
+        slao_pass_norm_again(pass, rows, normed, kept->middle, layer->post_norm, kept->middle_rms);
+        slao_matrix x = {normed, hidden};
+        slao_matrix d_gate = {kept->gate_up, 2 * width}, d_up = {kept->gate_up + width, 2 * width};
+        float *d_normed;
+        SLAO_TRY(slao_pass_take(pass, &d_normed, rows, hidden));
+        d_x = (slao_matrix_out){d_normed, hidden};
+        slao_multiply(d_x, d_gate, (slao_matrix){layer->weights[SLAO_GATE_PROJ], hidden}, rows,
+                      hidden, 2 * width, 1, 0);
+        SLAO_TRY(slao_pairs_backward(pass, pairs, index, SLAO_GATE_PROJ, x, d_gate, &d_x));
+        SLAO_TRY(slao_pairs_backward(pass, pairs, index, SLAO_UP_PROJ, x, d_up, &d_x));
+        norm_rows_backward(pass, rows, d_stream, d_normed, kept->middle, layer->post_norm,
+                           kept->middle_rms);
+    }
+    slao_arena_return(pass->arena, mark);
+    return SLAO_OK;
+}
+
+/* d_upper: the gradient of the residual stream after attention. d_stream becomes that of the
+ * layer's input; the two are the same memory in all layers but the last. */
+static slao_status attention_backward(slao_pass *pass, int64_t index, const slao_low_ranks *pairs,
+                                      float *d_upper, float *d_stream, slao_module stop) {
+    const slao_model_config *config = &pass->model->config;
+    const slao_layer *layer = &pass->model->layers[index];
+    const slao_kept_layer *kept = &pass->layers[index];
+    int64_t rows = pass->batch->n_rows, hidden = config->hidden;
+    int64_t q_width = config->heads * config->head_dim,
+            kv_width = config->kv_heads * config->head_dim;
+    int64_t stride = q_width + 2 * kv_width;
+    const slao_batch *upper = slao_pass_upper(pass, index);
+    slao_arena_mark mark = slao_arena_here(pass->arena);
+    float *d_attended, *d_qkv, *normed, *d_normed;
+    SLAO_TRY(slao_pass_take(pass, &d_attended, upper->n_rows, q_width));
+    SLAO_TRY(slao_pass_take(pass, &d_qkv, rows, stride));
+    SLAO_TRY(slao_pass_take(pass, &normed, rows, hidden));
+    SLAO_TRY(slao_pass_take(pass, &d_normed, rows, hidden));
+    slao_matrix dy = {d_upper, hidden};
+    slao_matrix_out d_x = {d_attended, q_width};
+    slao_multiply(d_x, dy, (slao_matrix){layer->weights[SLAO_O_PROJ], q_width}, upper->n_rows,
+                  q_width, hidden, 1, 0);
+    SLAO_TRY(slao_pairs_backward(pass, pairs, index, SLAO_O_PROJ,
+                                 (slao_matrix){kept->attended, q_width}, dy, &d_x));
+    if (stop != SLAO_O_PROJ) {
+        const slao_cache *cache = &pass->kept_cache;
+        float *d_k = d_qkv + q_width, *d_v = d_k + kv_width;
+        slao_matrix_out d_queries = {d_qkv, stride};
+        if (slao_pass_is_last(pass, index)) {
+            SLAO_TRY(slao_pass_take(pass, &d_queries.values, upper->n_rows, q_width));
+            d_queries.stride = q_width;
+        }
+        memset(d_qkv, 0, (size_t)(rows * stride) * sizeof *d_qkv);
+        SLAO_TRY(slao_attention_backward(
+            config, upper, kept->queries, cache->keys + index * cache->slots * kv_width,
+            cache->values + index * cache->slots * kv_width, kept->attended, kept->lse, d_attended,
+            d_queries, (slao_matrix_out){d_k, stride}, (slao_matrix_out){d_v, stride},
+            pass->arena));
+        if (slao_pass_is_last(pass, index)) {
+            slao_pass_spread_answering(pass, (slao_matrix_out){d_qkv, stride}, d_queries.values,
+                                       q_width);
+            memset(d_stream, 0, (size_t)(rows * hidden) * sizeof *d_stream);
+            slao_pass_spread_answering(pass, (slao_matrix_out){d_stream, hidden}, d_upper, hidden);
+        }
+        slao_pass_rotate(pass, (slao_matrix_out){d_qkv, stride}, config->heads + config->kv_heads,
+                         -1);
+        slao_pass_norm_again(pass, rows, normed, kept->input, layer->input_norm, kept->input_rms);
+        slao_matrix x = {normed, hidden};
+        d_x = (slao_matrix_out){d_normed, hidden};
+        slao_matrix_out *d_input = stop == SLAO_N_MODULES ? &d_x : NULL;
+        if (d_input)
+            slao_multiply(d_x, (slao_matrix){d_qkv, stride},
+                          (slao_matrix){layer->weights[SLAO_Q_PROJ], hidden}, rows, hidden, stride,
+                          1, 0);
+        SLAO_TRY(slao_pairs_backward(pass, pairs, index, SLAO_Q_PROJ, x,
+                                     (slao_matrix){d_qkv, stride}, d_input));
+        SLAO_TRY(slao_pairs_backward(pass, pairs, index, SLAO_K_PROJ, x, (slao_matrix){d_k, stride},
+                                     d_input));
+        SLAO_TRY(slao_pairs_backward(pass, pairs, index, SLAO_V_PROJ, x, (slao_matrix){d_v, stride},
+                                     d_input));
+        if (d_input)
+            norm_rows_backward(pass, rows, d_stream, d_normed, kept->input, layer->input_norm,
+                               kept->input_rms);
+    }
+    slao_arena_return(pass->arena, mark);
+    return SLAO_OK;
+}
+
+slao_status slao_backward(slao_pass *pass, const slao_low_ranks *pairs) {
+    SLAO_INVARIANT(pass->training && pass->d_answers);
+    const slao_batch *answering = &pass->answering;
+    int64_t hidden = pass->model->config.hidden, layers = pass->model->config.layers;
+    floor_site floor = lowest_trained(pairs, layers);
+    if (floor.layer < 0)
+        return SLAO_OK;
+    float *d_stream, *d_answering;
+    SLAO_TRY(slao_pass_take(pass, &d_stream, pass->batch->n_rows, hidden));
+    SLAO_TRY(slao_pass_take(pass, &d_answering, answering->n_rows, hidden));
+    memset(d_answering, 0, (size_t)(answering->n_rows * hidden) * sizeof *d_answering);
+    for (int64_t i = 0; i < answering->n_answers; i++) {
+        int64_t row = answering->answer_rows[i];
+        slao_vec()->rms_norm_backward(d_answering + row * hidden, pass->d_answers + i * hidden,
+                                      pass->stream + row * hidden, pass->model->final_norm,
+                                      pass->final_rms[i], (size_t)hidden);
+    }
+    for (int64_t i = layers - 1; i >= floor.layer; i--) {
+        slao_module stop = i == floor.layer ? floor.module : SLAO_N_MODULES;
+        float *d_upper = slao_pass_is_last(pass, i) ? d_answering : d_stream;
+        SLAO_TRY(mlp_backward(pass, i, pairs, d_upper, stop));
+        if (stop < SLAO_GATE_PROJ || stop == SLAO_N_MODULES)
+            SLAO_TRY(attention_backward(pass, i, pairs, d_upper, d_stream, stop));
+    }
+    return SLAO_OK;
+}
