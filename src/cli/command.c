@@ -17,6 +17,7 @@ const slao_command slao_commands[] = {
     {"inspect", "what is in a model", slao_command_inspect},
     {"tokenize", "token ids of text, line by line", slao_command_tokenize},
     {"generate", "greedy text, for a look", slao_command_generate},
+    {"bench", "the program's own speed on this machine", slao_command_bench},
     {"probe", "loss, logits and gradients on given token ids", slao_command_probe},
     {NULL, NULL, NULL},
 };

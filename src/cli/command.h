@@ -13,6 +13,7 @@ typedef struct {
     slao_command_function *run;
 } slao_command;
 
+slao_command_function slao_command_bench;
 slao_command_function slao_command_collect;
 slao_command_function slao_command_eval;
 slao_command_function slao_command_generate;
