@@ -4,7 +4,6 @@
 #include "cli/command.h"
 #include "cli/loaded.h"
 #include "cli/options.h"
-#include "data/encode.h"
 #include "learn/evaluator.h"
 
 #include <stdio.h>
@@ -14,7 +13,7 @@ typedef struct {
     const char *model, *adapter, *task;
     slao_benchmark_settings benchmark;
     slao_score_settings score;
-    int64_t limit, max_length;
+    int64_t max_length;
     bool json;
 } eval_choices;
 
@@ -70,18 +69,14 @@ static slao_status report(const eval_choices *choices, const slao_task *task,
 }
 
 static slao_status score_task(const eval_choices *choices, const slao_loaded *loaded,
-                              const slao_task *task, const slao_encoded *encoded,
-                              slao_question *questions) {
-    for (int64_t i = 0; i < encoded->count; i++)
-        questions[i] = (slao_question){encoded->sequences[i], task->test.examples[i].answer};
+                              const slao_task *task, const slao_test_set *set) {
     slao_low_ranks pairs = {0};
     if (loaded->lora)
         SLAO_TRY(slao_lora_view(&pairs, loaded->lora, NULL, &loaded->model->config));
     slao_judge judge = {loaded->pass, &loaded->model->config, loaded->tokenizer};
     slao_evaluation evaluation;
     double start = slao_seconds();
-    slao_status status =
-        slao_evaluate(&judge, &pairs, questions, encoded->count, &choices->score, &evaluation);
+    slao_status status = slao_evaluate(&judge, &pairs, set, &choices->score, &evaluation);
     if (status == SLAO_OK)
         status = report(choices, task, &evaluation, slao_seconds() - start);
     slao_evaluation_free(&evaluation);
@@ -92,25 +87,18 @@ static slao_status score_task(const eval_choices *choices, const slao_loaded *lo
 static slao_status evaluate(eval_choices *choices) {
     slao_loaded loaded = {0};
     slao_task *task = NULL;
-    slao_encoded *encoded = NULL;
-    slao_question *questions = NULL;
+    slao_test_set *set = NULL;
     slao_status status = slao_task_load(&task, &choices->benchmark, choices->task);
     if (status == SLAO_OK)
         status = slao_load(&loaded, choices->model, choices->adapter, true);
     if (status == SLAO_OK) {
-        if (choices->limit > 0 && choices->limit < task->test.count)
-            task->test.count = choices->limit;
         if (!choices->score.score)
             choices->score.score = task->score;
-        status =
-            slao_encode(&encoded, loaded.tokenizer, &task->test, choices->max_length, task->name);
+        status = slao_test_set_new(&set, loaded.tokenizer, task, choices->max_length);
     }
     if (status == SLAO_OK)
-        status = slao_allocate(&questions, (size_t)encoded->count, sizeof *questions);
-    if (status == SLAO_OK)
-        status = score_task(choices, &loaded, task, encoded, questions);
-    free(questions);
-    slao_encoded_free(encoded);
+        status = score_task(choices, &loaded, task, set);
+    slao_test_set_free(set);
     slao_loaded_free(&loaded);
     slao_task_free(task);
     return status;
@@ -125,13 +113,14 @@ slao_status slao_command_eval(int argc, char **argv) {
         {"--adapter", NULL, SLAO_OPTION_TEXT, "DIR", "PEFT LoRA adapter", &c.adapter, false},
         {"--benchmark", NULL, SLAO_OPTION_TEXT, "DIR", "folder of the benchmark", &c.benchmark.path,
          true},
-        {"--format", NULL, SLAO_OPTION_TEXT, "NAME", "its layout (cl_benchmark)",
+        {"--format", NULL, SLAO_OPTION_TEXT, "NAME", "its layout: cl_benchmark (default), superni",
          &c.benchmark.format, false},
         {"--task", NULL, SLAO_OPTION_TEXT, "NAME", "task to score on", &c.task, true},
-        {"--limit", NULL, SLAO_OPTION_INTEGER, "N", "the first N test examples only", &c.limit,
+        {"--limit", NULL, SLAO_OPTION_INTEGER, "N",
+         "N test examples only (those of test_samples: N in a spec)", &c.benchmark.test_samples,
          false},
-        {"--score", NULL, SLAO_OPTION_TEXT, "NAME", "exact, generate (what fits the task)",
-         &c.score.score, false},
+        {"--score", NULL, SLAO_OPTION_TEXT, "NAME",
+         "exact, generate, rank, rouge_l (what fits the task)", &c.score.score, false},
         {"--max-new-tokens", NULL, SLAO_OPTION_INTEGER, "N", "tokens to write at the most (50)",
          &c.score.max_new_tokens, false},
         {"--max-length", NULL, SLAO_OPTION_INTEGER, "N", "longer examples are cut (512)",

@@ -7,7 +7,8 @@
 #include <string.h>
 
 /* The formats: a row is a name and what data/format.h asks of it. */
-#define FORMATS(row) row("cl_benchmark", slao_format_cl_benchmark)
+#define FORMATS(row)                                                                               \
+    row("cl_benchmark", slao_format_cl_benchmark) row("superni", slao_format_superni)
 
 #define NAME_OF(name, format) name,
 #define ADDRESS_OF(name, format) &format,
@@ -90,15 +91,36 @@ static slao_status copy_shared(copier *to, const char **copy, const char *text, 
     return text == before ? SLAO_OK : slao_arena_copy_text(to->arena, copy, text);
 }
 
-static slao_status copy_answer(copier *to, const char **copy, const char *answer) {
-    if (!to->settings->answer_space)
-        return copy_shared(to, copy, answer, to->last_from.answer, to->last_to.answer);
+static slao_status with_space(slao_arena *arena, const char **copy, const char *answer) {
     size_t size = strlen(answer) + 1;
     char *memory;
-    SLAO_TRY(slao_arena_take(to->arena, &memory, size + 1, 1));
+    SLAO_TRY(slao_arena_take(arena, &memory, size + 1, 1));
     memory[0] = ' ';
     memcpy(memory + 1, answer, size);
     *copy = memory;
+    return SLAO_OK;
+}
+
+/* Does an answer after this text get a space of its own? */
+static bool needs_space(const slao_benchmark_settings *settings, const char *tail) {
+    size_t length = strlen(tail);
+    return settings->answer_space && !(length > 0 && tail[length - 1] == ' ');
+}
+
+static slao_status copy_answer(copier *to, const char **copy, const slao_example *example) {
+    if (needs_space(to->settings, example->tail))
+        return with_space(to->arena, copy, example->answer);
+    return copy_shared(to, copy, example->answer, to->last_from.answer, to->last_to.answer);
+}
+
+static slao_status copy_references(copier *to, slao_example *copy, const slao_example *example) {
+    const char **references;
+    SLAO_TRY(
+        slao_arena_take(to->arena, &references, (size_t)example->n_references, sizeof *references));
+    copy->references = references;
+    copy->n_references = example->n_references;
+    for (int64_t i = 0; i < example->n_references; i++)
+        SLAO_TRY(slao_arena_copy_text(to->arena, &references[i], example->references[i]));
     return SLAO_OK;
 }
 
@@ -107,7 +129,8 @@ static slao_status copy_example(copier *to, slao_example *copy, const slao_examp
     SLAO_TRY(copy_shared(to, &copy->head, example->head, from->head, made->head));
     SLAO_TRY(copy_shared(to, &copy->tail, example->tail, from->tail, made->tail));
     SLAO_TRY(slao_arena_copy_text(to->arena, &copy->sentence, example->sentence));
-    SLAO_TRY(copy_answer(to, &copy->answer, example->answer));
+    SLAO_TRY(copy_answer(to, &copy->answer, example));
+    SLAO_TRY(copy_references(to, copy, example));
     to->last_from = *example;
     to->last_to = *copy;
     return SLAO_OK;
@@ -173,13 +196,21 @@ static slao_status draw_test(slao_task *task, copier *to, const slao_task *whole
     return status;
 }
 
-static slao_status copy_labels(slao_task *task, const slao_task *whole) {
-    const char **labels;
+static slao_status copy_labels(slao_task *task, const slao_benchmark_settings *settings,
+                               const slao_task *whole) {
+    const char **labels, **answers;
     SLAO_TRY(slao_arena_take(task->arena, &labels, (size_t)whole->n_labels, sizeof *labels));
+    SLAO_TRY(slao_arena_take(task->arena, &answers, (size_t)whole->n_labels, sizeof *answers));
     task->labels = labels;
-    for (; task->n_labels < whole->n_labels; task->n_labels++)
-        SLAO_TRY(slao_arena_copy_text(task->arena, &labels[task->n_labels],
-                                      whole->labels[task->n_labels]));
+    task->answers = answers;
+    bool space = needs_space(settings, whole->train.examples[0].tail);
+    for (int64_t i = 0; i < whole->n_labels; i++) {
+        SLAO_TRY(slao_arena_copy_text(task->arena, &labels[i], whole->labels[i]));
+        answers[i] = labels[i];
+        if (space)
+            SLAO_TRY(with_space(task->arena, &answers[i], labels[i]));
+        task->n_labels++;
+    }
     return SLAO_OK;
 }
 
@@ -194,6 +225,19 @@ static void hash_examples(slao_hasher *hasher, const slao_examples *examples) {
     }
 }
 
+/* Of examples that have more than the answer: what counts as right, too. */
+static void hash_references(slao_hasher *hasher, const slao_examples *examples) {
+    for (int64_t i = 0; i < examples->count; i++) {
+        const slao_example *example = &examples->examples[i];
+        if (example->n_references == 1)
+            continue;
+        slao_hash_integer(hasher, i);
+        slao_hash_integer(hasher, example->n_references);
+        for (int64_t k = 0; k < example->n_references; k++)
+            slao_hash_text(hasher, example->references[k]);
+    }
+}
+
 static slao_status hash_task(slao_task *task) {
     slao_hasher *hasher;
     SLAO_TRY(slao_hasher_new(&hasher));
@@ -204,6 +248,7 @@ static slao_status hash_task(slao_task *task) {
     for (int64_t i = 0; i < task->n_labels; i++)
         slao_hash_text(hasher, task->labels[i]);
     hash_examples(hasher, &task->test);
+    hash_references(hasher, &task->test);
     task->test_hash = slao_hash_value(hasher);
     slao_hasher_free(hasher);
     return SLAO_OK;
@@ -216,7 +261,7 @@ static slao_status draw_task(slao_task *task, const slao_benchmark_settings *set
     task->score = whole->score;
     SLAO_TRY(slao_arena_copy_text(task->arena, &task->name, whole->name));
     SLAO_TRY(slao_arena_copy_text(task->arena, &task->group, whole->group));
-    SLAO_TRY(copy_labels(task, whole));
+    SLAO_TRY(copy_labels(task, settings, whole));
     SLAO_TRY(draw_train(task, &to, whole));
     SLAO_TRY(draw_test(task, &to, whole));
     return hash_task(task);

@@ -1,8 +1,10 @@
 /* Benchmarks: tasks of (prompt, answer) examples read from disk in the layouts that published work
  * uses.
  *
- * A format is one row of a table (name, layout, finder, reader; data/format.h) and one file; the
- * first is `cl_benchmark` (O-LoRA, Wang et al., 2023; data/cl_benchmark.c).
+ * A format is one row of a table (name, layout, finder, reader; data/format.h) and one file:
+ *
+ *   cl_benchmark   classification in the layout of O-LoRA (Wang et al., 2023; data/cl_benchmark.c)
+ *   superni        free-form tasks of Super-NaturalInstructions (data/superni.c)
  *
  * Samples. Each split is shuffled by a stream keyed by (sample_seed, split, task name), never by a
  * trial's seed, and the first ones are taken: a smaller sample is the beginning of a larger one.
@@ -20,13 +22,13 @@
 #include <stdint.h>
 
 typedef struct {
-    const char *format; /* "cl_benchmark" */
+    const char *format; /* a name from slao_benchmark_formats */
     const char *path;
     int64_t train_samples, test_samples,
         validation_samples; /* per task; 0 means all (validation: none) */
     int64_t sample_seed;
     bool answer_space; /* the answer is encoded with a leading space, the natural token after
-                          "Answer:" */
+                          "Answer:"; means nothing where the prompt itself ends in a space */
 } slao_benchmark_settings;
 
 /* One example as text. The prompt comes in two parts so that a text too long for the model is cut
@@ -34,8 +36,11 @@ typedef struct {
  * then the answer. */
 typedef struct {
     const char *head, *sentence,
-        *tail;          /* "Task:TC\n...Option: World, ... \n", "...", "\nAnswer:" */
-    const char *answer; /* " World" with answer_space */
+        *tail;            /* "Task:TC\n...Option: World, ... \n", "...", "\nAnswer:" */
+    const char *answer;   /* what is trained on: the first reference; " World" with answer_space */
+    int64_t n_references; /* all that count as right: labels have one, free-form answers may have
+                             several */
+    const char *const *references;
 } slao_example;
 
 typedef struct {
@@ -44,15 +49,17 @@ typedef struct {
 } slao_examples;
 
 typedef struct {
-    const char *name, *group; /* "agnews", "TC" */
+    const char *name, *group; /* "agnews", "TC"; SuperNI's group is its category */
     int64_t n_labels;
-    const char *const *labels; /* empty for free-form tasks */
-    const char *score;         /* the score that fits the task by default: "exact" or "rouge_l" */
+    const char *const *labels;  /* empty for free-form tasks */
+    const char *const *answers; /* the labels as they are answered: with answer_space " World" */
+    const char *score;          /* the score that fits the task by default: "exact" or "rouge_l" */
     slao_examples train, validation, test;
     int64_t
         unanswerable; /* test examples whose label is no label of the task: kept, counted wrong */
     slao_hash train_hash; /* of the selected examples in their order: all that training reads */
-    slao_hash test_hash;  /* the same of the test examples, and of the labels */
+    slao_hash
+        test_hash; /* the same of the test examples with their references, and of the labels */
     slao_arena *arena;
 } slao_task;
 

@@ -16,8 +16,6 @@
 #include "base/json.h"
 #include "data/format.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,34 +23,11 @@ static const char *const groups_without_instruction[] = {"COPA", NULL};
 
 /* --- which tasks there are --- */
 
-/* The names of the folders in `path`, but those that start with a dot: "hidden" and the folder
- * itself. */
-static slao_status list_folders(slao_task_places *folders, const char *path) {
-    DIR *folder = opendir(path);
-    if (!folder)
-        return slao_fail_errno(SLAO_BAD_INPUT, "cannot open the benchmark's folder %s", path);
-    slao_status status = SLAO_OK;
-    const struct dirent *entry;
-    while (status == SLAO_OK && (errno = 0, entry = readdir(folder)) != NULL) {
-        if (entry->d_name[0] == '.')
-            continue;
-        char *inside = NULL;
-        status = slao_join_path(&inside, path, entry->d_name);
-        if (status == SLAO_OK && slao_is_folder(inside))
-            status = slao_task_places_add(folders, entry->d_name, "");
-        free(inside);
-    }
-    if (status == SLAO_OK && errno != 0)
-        status = slao_fail_errno(SLAO_BAD_INPUT, "cannot list the folder %s", path);
-    closedir(folder);
-    return status;
-}
-
 static slao_status find_in_group(slao_task_places *places, const char *path, const char *group) {
     char *folder;
     SLAO_TRY(slao_join_path(&folder, path, group));
     slao_task_places tasks = {0};
-    slao_status status = list_folders(&tasks, folder);
+    slao_status status = slao_format_list_folders(&tasks, folder);
     for (size_t i = 0; i < tasks.count && status == SLAO_OK; i++)
         status = slao_task_places_add(places, tasks.places[i].name, group);
     slao_task_places_free(&tasks);
@@ -62,7 +37,7 @@ static slao_status find_in_group(slao_task_places *places, const char *path, con
 
 static slao_status find_tasks(slao_task_places *places, const char *path) {
     slao_task_places groups = {0};
-    slao_status status = list_folders(&groups, path);
+    slao_status status = slao_format_list_folders(&groups, path);
     for (size_t i = 0; i < groups.count && status == SLAO_OK; i++)
         status = find_in_group(places, path, groups.places[i].name);
     slao_task_places_free(&groups);
@@ -212,7 +187,14 @@ static slao_status read_row(const row_reader *reader, slao_example *example, con
                          where, row.label);
     if (!label)
         SLAO_TRY(slao_arena_copy_text(reader->arena, &label, row.label));
-    *example = (slao_example){.head = reader->head, .tail = "\nAnswer:", .answer = label};
+    const char **references;
+    SLAO_TRY(slao_arena_take(reader->arena, &references, 1, sizeof *references));
+    references[0] = label;
+    *example = (slao_example){.head = reader->head,
+                              .tail = "\nAnswer:",
+                              .answer = label,
+                              .n_references = 1,
+                              .references = references};
     return slao_arena_copy_text(reader->arena, &example->sentence, row.sentence);
 }
 
@@ -237,23 +219,13 @@ static slao_status read_rows(const row_reader *reader, slao_examples *examples, 
 
 /* --- files --- */
 
-/* Loads folder/name; *file is its path. Both are the caller's to release, also after a failure. */
-static slao_status load_file(cJSON **root, char **file, const char *folder, const char *name) {
-    SLAO_TRY(slao_join_path(file, folder, name));
-    if (!slao_is_file(*file))
-        return slao_fail(
-            SLAO_BAD_INPUT,
-            "%s is missing; the format cl_benchmark expects %s: check the benchmark's path", *file,
-            slao_format_cl_benchmark.layout);
-    return slao_json_load(root, *file);
-}
-
 static slao_status load_head(const char **head, const slao_task *whole, const char *path,
                              slao_arena *arena) {
     cJSON *root = NULL;
     char *file = NULL;
     const char *instruction = "";
-    slao_status status = load_file(&root, &file, path, "instruction_config.json");
+    slao_status status = slao_format_load_file(&slao_format_cl_benchmark, path,
+                                               "instruction_config.json", &root, &file);
     if (status == SLAO_OK)
         status = find_instruction(&instruction, root, file, whole->group);
     if (status == SLAO_OK)
@@ -266,7 +238,8 @@ static slao_status load_head(const char **head, const slao_task *whole, const ch
 static slao_status load_labels(slao_task *whole, const char *folder, slao_arena *arena) {
     cJSON *root = NULL;
     char *file = NULL;
-    slao_status status = load_file(&root, &file, folder, "labels.json");
+    slao_status status =
+        slao_format_load_file(&slao_format_cl_benchmark, folder, "labels.json", &root, &file);
     if (status == SLAO_OK)
         status = read_labels(whole, root, file, arena);
     cJSON_Delete(root);
@@ -278,7 +251,8 @@ static slao_status load_rows(const row_reader *reader, slao_examples *examples, 
                              const char *name) {
     cJSON *root = NULL;
     char *file = NULL;
-    slao_status status = load_file(&root, &file, folder, name);
+    slao_status status =
+        slao_format_load_file(&slao_format_cl_benchmark, folder, name, &root, &file);
     if (status == SLAO_OK)
         status = read_rows(reader, examples, root, file);
     cJSON_Delete(root);

@@ -1,5 +1,9 @@
 #include "data/format.h"
 
+#include "base/file.h"
+
+#include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,4 +136,36 @@ slao_status slao_task_places_find(const slao_task_places *places, const char *na
         }
     }
     return unknown_task(places, name, path);
+}
+
+slao_status slao_format_list_folders(slao_task_places *folders, const char *path) {
+    DIR *folder = opendir(path);
+    if (!folder)
+        return slao_fail_errno(SLAO_BAD_INPUT, "cannot open the benchmark's folder %s", path);
+    slao_status status = SLAO_OK;
+    const struct dirent *entry;
+    while (status == SLAO_OK && (errno = 0, entry = readdir(folder)) != NULL) {
+        if (entry->d_name[0] == '.')
+            continue;
+        char *inside = NULL;
+        status = slao_join_path(&inside, path, entry->d_name);
+        if (status == SLAO_OK && slao_is_folder(inside))
+            status = slao_task_places_add(folders, entry->d_name, "");
+        free(inside);
+    }
+    if (status == SLAO_OK && errno != 0)
+        status = slao_fail_errno(SLAO_BAD_INPUT, "cannot list the folder %s", path);
+    closedir(folder);
+    return status;
+}
+
+slao_status slao_format_load_file(const slao_benchmark_format *format, const char *folder,
+                                  const char *name, cJSON **root, char **file) {
+    SLAO_TRY(slao_join_path(file, folder, name));
+    if (!slao_is_file(*file))
+        return slao_fail(
+            SLAO_BAD_INPUT,
+            "%s is missing; the benchmark's format expects %s: check its path and format", *file,
+            format->layout);
+    return slao_json_load(root, *file);
 }

@@ -7,6 +7,7 @@
 #ifndef SLAO_DATA_FORMAT_H
 #define SLAO_DATA_FORMAT_H
 
+#include "base/json.h"
 #include "data/benchmark.h"
 
 /* A task that a benchmark's folder holds. */
@@ -40,12 +41,20 @@ typedef struct {
     /* Adds every task under `path`, in any order. */
     slao_status (*find)(slao_task_places *places, const char *path);
     /* Fills name, group, labels, score, train and test of *whole, everything in `arena`; train and
-     * test are not empty, answers have no leading space. Examples may share a text (a head, a
-     * label) by pointing to the same one. */
+     * test are not empty, answers have no leading space and are the first reference. Examples may
+     * share a text (a head, a label) by pointing to the same one. */
     slao_status (*read)(slao_task *whole, const char *path, const slao_task_place *place,
                         slao_arena *arena);
 } slao_benchmark_format;
 
-extern const slao_benchmark_format slao_format_cl_benchmark;
+/* Loads the file folder/name, which the format's layout asks for; *file is its path. Both are the
+ * caller's to release, also after a failure. */
+slao_status slao_format_load_file(const slao_benchmark_format *format, const char *folder,
+                                  const char *name, cJSON **root, char **file);
+
+/* Adds to `folders` the folders in `path`, but those whose names start with a dot. */
+slao_status slao_format_list_folders(slao_task_places *folders, const char *path);
+
+extern const slao_benchmark_format slao_format_cl_benchmark, slao_format_superni;
 
 #endif

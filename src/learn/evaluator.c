@@ -2,16 +2,31 @@
 
 #include "base/memory.h"
 #include "learn/decoder.h"
+#include "learn/rouge.h"
 #include "learn/score.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { BATCH = 32, LOGIT_ROWS = 64 };
 
-/* One batch under way. */
+typedef struct round_of_questions round_of_questions;
+
+/* A row of the table of scores; the parts of the output's verdict are NULL where none is written.
+ */
 typedef struct {
+    const char *name;
+    slao_status (*run)(round_of_questions *r);
+    slao_status (*verdict)(const char *output, size_t size, const char *reference, double *score);
+    bool (*can_still_match)(const char *output, size_t size, const char *reference);
+} score_row;
+
+/* One batch under way. */
+struct round_of_questions {
+    const score_row *row;
     const slao_judge *judge;
+    const slao_labels *labels;
     const slao_question *questions;
     int64_t n_questions;
     int64_t max_new_tokens;
@@ -20,19 +35,19 @@ typedef struct {
     float *scores;     /* of the batch's questions */
     bool *token_exact;
     int64_t *n_decoded;
-} round_of_questions;
+};
 
 /* An output being written: a text that begins with the first n_given tokens of the answer. */
 typedef struct {
-    const slao_judge *judge;
+    const round_of_questions *round;
     const slao_question *question;
     int64_t n_given;
     int32_t *tokens; /* n_given of the answer, then what is decoded */
 } output;
 
 static slao_status text_of(const output *o, int64_t n_tokens, char **text, size_t *size) {
-    return slao_tokenizer_decode(o->judge->tokenizer, o->tokens, (size_t)n_tokens, true, text,
-                                 size);
+    return slao_tokenizer_decode(o->round->judge->tokenizer, o->tokens, (size_t)n_tokens, true,
+                                 text, size);
 }
 
 static slao_status cannot_match(const slao_continuation *continuation, bool *give_up) {
@@ -40,8 +55,24 @@ static slao_status cannot_match(const slao_continuation *continuation, bool *giv
     char *text;
     size_t size;
     SLAO_TRY(text_of(o, o->n_given + continuation->n_tokens, &text, &size));
-    *give_up = !slao_score_can_still_match(text, size, o->question->reference);
+    *give_up = true;
+    for (int64_t i = 0; i < o->question->n_references && *give_up; i++)
+        *give_up = !o->round->row->can_still_match(text, size, o->question->references[i]);
     free(text);
+    return SLAO_OK;
+}
+
+/* The best score that the text has against any reference. */
+static slao_status judge_text(round_of_questions *r, int64_t question, const char *text,
+                              size_t size) {
+    double best = 0;
+    for (int64_t i = 0; i < r->questions[question].n_references; i++) {
+        double score;
+        SLAO_TRY(r->row->verdict(text, size, r->questions[question].references[i], &score));
+        if (score > best)
+            best = score;
+    }
+    r->scores[question] = (float)best;
     return SLAO_OK;
 }
 
@@ -57,9 +88,9 @@ static slao_status judge_output(round_of_questions *r, const output *o, int64_t 
     char *text;
     size_t size;
     SLAO_TRY(text_of(o, n_tokens, &text, &size));
-    r->scores[question] = slao_score_exact(text, size, o->question->reference) ? 1 : 0;
+    slao_status status = judge_text(r, question, text, size);
     free(text);
-    return SLAO_OK;
+    return status;
 }
 
 /* The likeliest token at every answer row of the batch that was read; *likeliest comes from the
@@ -108,8 +139,7 @@ static void place(slao_continuation *continuation, const slao_batch *batch, int6
  * answer's, and judges. n_matched[i]: how many tokens of the answer, its end included, are the
  * likeliest ones. */
 static slao_status decode_rest(round_of_questions *r, const slao_packed *packed,
-                               const int32_t *likeliest, const int64_t *n_matched,
-                               bool give_up_early) {
+                               const int32_t *likeliest, const int64_t *n_matched) {
     slao_continuation *continuations;
     output *outputs;
     size_t n = (size_t)r->n_questions;
@@ -119,7 +149,7 @@ static slao_status decode_rest(round_of_questions *r, const slao_packed *packed,
     for (int64_t i = 0; i < r->n_questions; i++) {
         const slao_sequence *sequence = &r->questions[i].sequence;
         output *o = &outputs[n_open];
-        *o = (output){.judge = r->judge, .question = &r->questions[i]};
+        *o = (output){.round = r, .question = &r->questions[i]};
         o->n_given = n_matched[i] < most ? n_matched[i] : most;
         SLAO_TRY(slao_arena_take(r->arena, &o->tokens, (size_t)most + 1, sizeof *o->tokens));
         memcpy(o->tokens, sequence->ids + sequence->answer_start,
@@ -135,21 +165,22 @@ static slao_status decode_rest(round_of_questions *r, const slao_packed *packed,
         }
         place(c, &packed->batch, packed->leaves[i], sequence->answer_start + o->n_given);
         c->tokens[c->n_tokens++] = next;
-        if (give_up_early)
+        if (r->row->can_still_match)
             SLAO_TRY(cannot_match(c, &c->ended));
         n_open++;
     }
     for (int64_t i = 0; i < n_open; i++)
         *r->n_decoded += !continuations[i].ended;
-    SLAO_TRY(
-        slao_decoder_run(r->decoder, continuations, n_open, give_up_early ? cannot_match : NULL));
+    SLAO_TRY(slao_decoder_run(r->decoder, continuations, n_open,
+                              r->row->can_still_match ? cannot_match : NULL));
     for (int64_t i = 0; i < n_open; i++)
         SLAO_TRY(judge_output(r, &outputs[i], outputs[i].n_given + continuations[i].n_tokens,
                               continuations[i].ended));
     return SLAO_OK;
 }
 
-static slao_status score_exact(round_of_questions *r) {
+/* Greedy decoding that starts with as much of the reference as it would have written. */
+static slao_status write_from_reference(round_of_questions *r) {
     slao_packed packed;
     int32_t *likeliest;
     int64_t *n_matched;
@@ -165,63 +196,138 @@ static slao_status score_exact(round_of_questions *r) {
          * comes next. */
         n_matched[i] = matched == count ? count - 1 : matched;
     }
-    return decode_rest(r, &packed, likeliest, n_matched, true);
+    return decode_rest(r, &packed, likeliest, n_matched);
 }
 
-static slao_status score_generate(round_of_questions *r) {
+static slao_status write_from_prompt(round_of_questions *r) {
     slao_packed packed;
     int32_t *likeliest;
     int64_t *n_matched;
     SLAO_TRY(read_questions(r, false, &packed, &likeliest));
     SLAO_TRY(slao_arena_take(r->arena, &n_matched, (size_t)r->n_questions, sizeof *n_matched));
     memset(n_matched, 0, (size_t)r->n_questions * sizeof *n_matched);
-    return decode_rest(r, &packed, likeliest, n_matched, false);
+    return decode_rest(r, &packed, likeliest, n_matched);
 }
 
-static const struct {
-    const char *name;
-    slao_status (*score)(round_of_questions *r);
-} scores[] = {{"exact", score_exact}, {"generate", score_generate}, {NULL, NULL}};
+/* ---- Choosing among labels ---- */
+
+/* The question's prompt, then the label. */
+static slao_status join(round_of_questions *r, const slao_sequence *prompt,
+                        const slao_sequence *label, slao_sequence *joined) {
+    int64_t n_answer = label->count - label->answer_start;
+    int32_t *ids;
+    *joined = (slao_sequence){.count = prompt->answer_start + n_answer,
+                              .answer_start = prompt->answer_start};
+    SLAO_TRY(slao_arena_take(r->arena, &ids, (size_t)joined->count, sizeof *ids));
+    memcpy(ids, prompt->ids, (size_t)prompt->answer_start * sizeof *ids);
+    memcpy(ids + prompt->answer_start, label->ids + label->answer_start,
+           (size_t)n_answer * sizeof *ids);
+    joined->ids = ids;
+    return SLAO_OK;
+}
+
+/* *best becomes the label with the least summed loss. */
+static slao_status choose_label(round_of_questions *r, const slao_question *question,
+                                int64_t *best) {
+    slao_sequence *sequences;
+    slao_packed packed;
+    double *losses, least = INFINITY;
+    int64_t n = r->labels->count;
+    slao_arena_return(r->arena, (slao_arena_mark){0});
+    SLAO_TRY(slao_arena_take(r->arena, &sequences, (size_t)n, sizeof *sequences));
+    for (int64_t k = 0; k < n; k++)
+        SLAO_TRY(join(r, &question->sequence, &r->labels->sequences[k], &sequences[k]));
+    SLAO_TRY(slao_pack(&packed, sequences, n, SLAO_SHARE_PREFIXES, NULL, r->arena));
+    SLAO_TRY(slao_arena_take(r->arena, &losses, (size_t)packed.batch.n_answers, sizeof *losses));
+    SLAO_TRY(slao_decoder_read(r->decoder, &packed.batch, 0));
+    SLAO_TRY(slao_loss(r->judge->pass, losses, 0));
+    *best = 0;
+    for (int64_t k = 0; k < n; k++) {
+        double sum = 0;
+        for (int64_t i = packed.first_answer[k]; i < packed.first_answer[k + 1]; i++)
+            sum += losses[i];
+        if (sum < least) {
+            least = sum;
+            *best = k;
+        }
+    }
+    return SLAO_OK;
+}
+
+static slao_status rank_labels(round_of_questions *r) {
+    if (r->labels->count == 0)
+        return slao_fail(SLAO_BAD_INPUT, "the score rank chooses among a task's labels, and this "
+                                         "task has none; score it by exact or rouge_l");
+    for (int64_t i = 0; i < r->n_questions; i++) {
+        int64_t best;
+        SLAO_TRY(choose_label(r, &r->questions[i], &best));
+        const char *label = r->labels->texts[best];
+        SLAO_TRY(judge_text(r, i, label, strlen(label)));
+        r->token_exact[i] = false;
+    }
+    return SLAO_OK;
+}
+
+/* ---- The table ---- */
+
+static slao_status verdict_exact(const char *text, size_t size, const char *reference,
+                                 double *score) {
+    *score = slao_score_exact(text, size, reference) ? 1 : 0;
+    return SLAO_OK;
+}
+
+static const score_row score_rows[] = {
+    {"exact", write_from_reference, verdict_exact, slao_score_can_still_match},
+    {"generate", write_from_prompt, verdict_exact, NULL},
+    {"rank", rank_labels, verdict_exact, NULL},
+    {"rouge_l", write_from_reference, slao_rouge_l, NULL},
+    {0},
+};
+
+static slao_status find_row(const score_row **row, const char *name) {
+    for (*row = score_rows; (*row)->name; (*row)++) {
+        if (strcmp((*row)->name, name) == 0)
+            return SLAO_OK;
+    }
+    return slao_fail(SLAO_BAD_INPUT, "%s is not a score that slao computes", name);
+}
 
 static slao_status evaluate(round_of_questions *r, const slao_low_ranks *pairs,
-                            const slao_question *questions, int64_t n_questions,
-                            const slao_score_settings *settings, slao_evaluation *evaluation) {
-    int row = 0;
-    while (scores[row].name && strcmp(scores[row].name, settings->score) != 0)
-        row++;
-    if (!scores[row].name)
-        return slao_fail(SLAO_BAD_INPUT, "%s is not a score that slao computes", settings->score);
-    SLAO_TRY(slao_allocate(&evaluation->scores, (size_t)n_questions, sizeof *evaluation->scores));
-    SLAO_TRY(slao_allocate(&evaluation->token_exact, (size_t)n_questions, sizeof(bool)));
+                            const slao_test_set *set, slao_evaluation *evaluation) {
+    int64_t n = set->n_questions;
+    SLAO_TRY(slao_allocate(&evaluation->scores, (size_t)n, sizeof *evaluation->scores));
+    SLAO_TRY(slao_allocate(&evaluation->token_exact, (size_t)n, sizeof(bool)));
     SLAO_TRY(slao_decoder_new(&r->decoder, r->judge->pass, r->judge->config, pairs));
     SLAO_TRY(slao_arena_new(&r->arena));
     double sum = 0;
-    for (int64_t first = 0; first < n_questions; first += BATCH) {
+    for (int64_t first = 0; first < n; first += BATCH) {
         slao_arena_return(r->arena, (slao_arena_mark){0});
-        r->questions = questions + first;
-        r->n_questions = n_questions - first < BATCH ? n_questions - first : BATCH;
+        r->questions = set->questions + first;
+        r->n_questions = n - first < BATCH ? n - first : BATCH;
         r->scores = evaluation->scores + first;
         r->token_exact = evaluation->token_exact + first;
-        SLAO_TRY(scores[row].score(r));
+        SLAO_TRY(r->row->run(r));
         for (int64_t i = 0; i < r->n_questions; i++) {
             sum += (double)r->scores[i];
             evaluation->n_token_exact += r->token_exact[i];
             evaluation->tokens += r->questions[i].sequence.count;
         }
     }
-    evaluation->n_examples = n_questions;
-    evaluation->score = n_questions ? sum / (double)n_questions : 0;
+    evaluation->n_examples = n;
+    evaluation->score = n ? sum / (double)n : 0;
     return SLAO_OK;
 }
 
 slao_status slao_evaluate(const slao_judge *judge, const slao_low_ranks *pairs,
-                          const slao_question *questions, int64_t n_questions,
-                          const slao_score_settings *settings, slao_evaluation *evaluation) {
+                          const slao_test_set *set, const slao_score_settings *settings,
+                          slao_evaluation *evaluation) {
     *evaluation = (slao_evaluation){0};
     round_of_questions r = {.judge = judge,
+                            .labels = &set->labels,
                             .max_new_tokens = settings->max_new_tokens,
                             .n_decoded = &evaluation->n_decoded};
-    slao_status status = evaluate(&r, pairs, questions, n_questions, settings, evaluation);
+    SLAO_TRY(find_row(&r.row, settings->score));
+    slao_status status = evaluate(&r, pairs, set, evaluation);
     slao_decoder_free(r.decoder);
     slao_arena_free(r.arena);
     if (status != SLAO_OK)

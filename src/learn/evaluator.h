@@ -1,32 +1,31 @@
-/* Scoring a model with its adapter on the examples of a task.
+/* Scoring a model with its adapter on the test set of a task.
  *
  * A score is one row of a table:
- *   exact      greedy decoding, then exact match (learn/score.h), almost without decoding: the
- * reference answer is fed in; as long as each of its tokens is the likeliest, greedy decoding would
- * have written it. From the first one that is not, decoding goes on, until the output can no longer
- * become the reference. generate   the same verdict by plain greedy decoding from the prompt
  *
- * Examples are taken in batches of a fixed size, in order: the bits do not depend on who computes
- * them.
+ *   exact      greedy decoding, then exact match (learn/score.h), almost without decoding: the
+ *              reference answer is fed in; as long as each of its tokens is the likeliest, greedy
+ *              decoding would have written it. From the first one that is not, decoding goes on,
+ *              until the output can no longer become a reference.
+ *   generate   the same verdict by plain greedy decoding from the prompt
+ *   rank       no decoding: the label with the highest summed log-probability of its tokens, end
+ *              token included, the first of equal ones, compared with the references by exact match
+ *   rouge_l    greedy decoding, then ROUGE-L F1 (learn/rouge.h)
+ *
+ * With several references the best counts. Examples are taken in batches of a fixed size, in order:
+ * the bits do not depend on who computes them.
  */
 #ifndef SLAO_LEARN_EVALUATOR_H
 #define SLAO_LEARN_EVALUATOR_H
 
-#include "data/packing.h"
 #include "learn/settings.h"
-#include "model/tokenizer.h"
+#include "learn/test_set.h"
 #include "model/transformer.h"
-
-/* A prompt with its reference answer, as tokens and as text. */
-typedef struct {
-    slao_sequence sequence;
-    const char *reference;
-} slao_question;
 
 typedef struct {
     int64_t n_examples;
     float *scores;     /* each in 0 .. 1 */
-    bool *token_exact; /* each: was every token of the answer and its end the likeliest one? */
+    bool *token_exact; /* each: was every token of the first reference and its end the likeliest
+                          one? All false under rank. */
     double score;      /* mean of scores */
     int64_t n_token_exact;
     int64_t n_decoded; /* examples for which tokens had to be decoded */
@@ -40,10 +39,11 @@ typedef struct {
     const slao_tokenizer *tokenizer;
 } slao_judge;
 
-/* Scores `questions` by the row `settings->score` (not NULL; an unknown one is SLAO_BAD_INPUT). */
+/* Scores the test set by the row `settings->score` (not NULL). An unknown one, and rank for a task
+ * without labels, are SLAO_BAD_INPUT. */
 slao_status slao_evaluate(const slao_judge *judge, const slao_low_ranks *pairs,
-                          const slao_question *questions, int64_t n_questions,
-                          const slao_score_settings *settings, slao_evaluation *evaluation);
+                          const slao_test_set *set, const slao_score_settings *settings,
+                          slao_evaluation *evaluation);
 void slao_evaluation_free(slao_evaluation *evaluation);
 
 #endif

@@ -22,8 +22,8 @@ enum { ADAPTERS_KEPT = 6 };
 typedef struct {
     const slao_task *task;
     int64_t max_length;
-    slao_encoded *train, *test; /* NULL until needed */
-    slao_question *questions;   /* of test */
+    slao_encoded *train; /* NULL until needed; so is test */
+    slao_test_set *test;
 } tokenised;
 
 typedef struct {
@@ -57,8 +57,7 @@ void slao_workbench_free(slao_workbench *bench) {
         slao_lora_free(bench->kept[i].lora);
     for (size_t i = 0; i < bench->n_tasks; i++) {
         slao_encoded_free(bench->tasks[i].train);
-        slao_encoded_free(bench->tasks[i].test);
-        free(bench->tasks[i].questions);
+        slao_test_set_free(bench->tasks[i].test);
     }
     free(bench->tasks);
     slao_pass_free(bench->pass);
@@ -138,16 +137,9 @@ static slao_status need_lessons(slao_workbench *bench, tokenised *task) {
 }
 
 static slao_status need_questions(slao_workbench *bench, tokenised *task) {
-    if (task->questions)
-        return SLAO_OK;
-    SLAO_TRY_IN(slao_encode(&task->test, bench->parts.tokenizer, &task->task->test,
-                            task->max_length, "test"),
-                "task %s", task->task->name);
-    SLAO_TRY(slao_allocate(&task->questions, (size_t)task->test->count, sizeof *task->questions));
-    for (int64_t i = 0; i < task->test->count; i++)
-        task->questions[i] =
-            (slao_question){task->test->sequences[i], task->task->test.examples[i].answer};
-    return SLAO_OK;
+    return task->test ? SLAO_OK
+                      : slao_test_set_new(&task->test, bench->parts.tokenizer, task->task,
+                                          task->max_length);
 }
 
 slao_status slao_workbench_tokenise(slao_workbench *bench) {
@@ -298,8 +290,7 @@ static slao_status run_evaluate(slao_workbench *bench, const slao_step *step, cJ
         score.score = task->task->score;
     slao_judge judge = {.pass = bench->pass, .config = config, .tokenizer = bench->parts.tokenizer};
     slao_evaluation evaluation;
-    slao_status status =
-        slao_evaluate(&judge, &pairs, task->questions, task->test->count, &score, &evaluation);
+    slao_status status = slao_evaluate(&judge, &pairs, task->test, &score, &evaluation);
     if (status == SLAO_OK)
         status = add_evaluation(record, &evaluation);
     *tokens = evaluation.tokens;

@@ -238,7 +238,7 @@ static void test_missing_folder(void **state) {
 static void test_missing_files(void **state) {
     fixture *f = *state;
     write_text(f, "SC/new/labels.json", "[\"Good\"]");
-    load_fails(f, "new", "SC/new/train.json is missing; the format cl_benchmark expects");
+    load_fails(f, "new", "SC/new/train.json is missing; the benchmark's format expects");
     write_text(f, "SC/other/train.json", "[]");
     load_fails(f, "other", "SC/other/labels.json is missing");
 }

@@ -5,6 +5,9 @@
 #include "base/memory.h"
 #include "data/encode.h"
 
+/* An example of head, sentence, tail and answer: references are not encoded. */
+#define TEXTS(...) {__VA_ARGS__, 0, NULL}
+
 struct slao_tokenizer {
     bool adds_bos;
     int64_t bos, eos;
@@ -72,7 +75,7 @@ static void assert_ids(const slao_sequence *example, const char *expected) {
 
 static void test_prompt_answer_end(void **state) {
     (void)state;
-    slao_example examples[] = {{"h:", "one", "?", " yes"}, {"h:", "", "?", "xyz"}};
+    slao_example examples[] = {TEXTS("h:", "one", "?", " yes"), TEXTS("h:", "", "?", "xyz")};
     slao_encoded *encoded = encode(&plain, examples, 2, 100);
     assert_ids(&encoded->sequences[0], "h:one? yes$");
     assert_int_equal(encoded->sequences[0].answer_start, 6);
@@ -94,18 +97,18 @@ static void test_prompt_answer_end(void **state) {
 /* Prompt and answer are encoded apart: a word across the boundary is not one token. */
 static void test_boundary_is_kept(void **state) {
     (void)state;
-    slao_example example = {"", "x", "y", "z"};
+    slao_example example = TEXTS("", "x", "y", "z");
     slao_encoded *encoded = encode(&plain, &example, 1, 100);
     assert_ids(encoded->sequences, "xyz$");
     slao_encoded_free(encoded);
-    slao_example inside = {"", "xy", "z", "a"}; /* but one across sentence and tail is */
+    slao_example inside = TEXTS("", "xy", "z", "a"); /* but one across sentence and tail is */
     encoded = encode(&plain, &inside, 1, 100);
     assert_ids(encoded->sequences, "Ba$");
     slao_encoded_free(encoded);
 }
 
 static void assert_cut(const char *sentence, int64_t max_length, const char *expected) {
-    slao_example example = {"h:", sentence, "?", "ok"};
+    slao_example example = TEXTS("h:", sentence, "?", "ok");
     slao_encoded *encoded = encode(&plain, &example, 1, max_length);
     assert_ids(encoded->sequences, expected);
     assert_true(encoded->truncated[0]);
@@ -131,7 +134,7 @@ static void test_a_longer_prefix_may_fit(void **state) {
     assert_cut("0abcdefgh123456789", 8, "h:0A?ok$");
     assert_cut("0abcdefgh123456789", 7, "h:0?ok$");
     /* The whole sentence fits although its beginning does not: nothing is cut. */
-    slao_example example = {"h:", "0abcdefgh", "?", "ok"};
+    slao_example example = TEXTS("h:", "0abcdefgh", "?", "ok");
     slao_encoded *encoded = encode(&plain, &example, 1, 8);
     assert_ids(encoded->sequences, "h:0A?ok$");
     assert_false(encoded->truncated[0]);
@@ -140,7 +143,7 @@ static void test_a_longer_prefix_may_fit(void **state) {
 
 static void test_what_fits_exactly_is_whole(void **state) {
     (void)state;
-    slao_example example = {"h:", "01", "?", "ok"};
+    slao_example example = TEXTS("h:", "01", "?", "ok");
     slao_encoded *encoded = encode(&plain, &example, 1, 8);
     assert_ids(encoded->sequences, "h:01?ok$");
     assert_false(encoded->truncated[0]);
@@ -149,7 +152,7 @@ static void test_what_fits_exactly_is_whole(void **state) {
 
 static void test_refused(void **state) {
     (void)state;
-    slao_example examples[] = {{"h:", "0", "?", "ok"}, {"h:", "0123", "?", "okokok"}};
+    slao_example examples[] = {TEXTS("h:", "0", "?", "ok"), TEXTS("h:", "0123", "?", "okokok")};
     slao_examples split = {.count = 2, .examples = examples};
     slao_encoded *encoded;
     assert_fails(slao_encode(&encoded, &plain, &split, 9, "task t, train"), SLAO_BAD_INPUT,

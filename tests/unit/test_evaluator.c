@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "learn/decoder.h"
 #include "learn/evaluator.h"
+#include "learn/rouge.h"
 #include "model/model.h"
 
 static const char *const prompts[] = {
@@ -97,6 +98,7 @@ static void test_verdicts_are_those_of_greedy_decoding(void **state) {
     static char variants[N_PROMPTS][N_VARIANTS][512];
     slao_ids ids[N_PROMPTS * N_VARIANTS] = {{0}};
     slao_question questions[N_PROMPTS * N_VARIANTS];
+    const char *references[N_PROMPTS * N_VARIANTS];
     for (int i = 0; i < N_PROMPTS; i++) {
         char *text = written_after(f, prompts[i]);
         make_variants(text, variants[i]);
@@ -108,26 +110,29 @@ static void test_verdicts_are_those_of_greedy_decoding(void **state) {
             assert_ok(
                 slao_tokenizer_encode(f->tokenizer, variants[i][v], strlen(variants[i][v]), list));
             assert_ok(slao_ids_add(list, (int32_t)f->model->config.eos));
-            questions[i * N_VARIANTS + v] =
-                (slao_question){{list->ids, (int64_t)list->count, start}, variants[i][v]};
+            int64_t q = i * N_VARIANTS + v;
+            references[q] = variants[i][v];
+            questions[q] =
+                (slao_question){{list->ids, (int64_t)list->count, start}, 1, &references[q]};
         }
     }
     slao_evaluation exact, plain;
+    slao_test_set set = {.n_questions = N_PROMPTS * N_VARIANTS, .questions = questions};
     slao_score_settings settings = {.score = "exact", .max_new_tokens = MOST};
-    assert_ok(slao_evaluate(&f->judge, NULL, questions, N_PROMPTS * N_VARIANTS, &settings, &exact));
+    assert_ok(slao_evaluate(&f->judge, NULL, &set, &settings, &exact));
     settings.score = "generate";
-    assert_ok(slao_evaluate(&f->judge, NULL, questions, N_PROMPTS * N_VARIANTS, &settings, &plain));
+    assert_ok(slao_evaluate(&f->judge, NULL, &set, &settings, &plain));
     for (int i = 0; i < N_PROMPTS * N_VARIANTS; i++) {
         if (exact.scores[i] != plain.scores[i] || exact.token_exact[i] != plain.token_exact[i])
             fail_msg("prompt %d, reference \"%s\": %g (token by token %d), but plain decoding "
                      "gives %g (%d)",
-                     i / N_VARIANTS, questions[i].reference, (double)exact.scores[i],
-                     exact.token_exact[i], (double)plain.scores[i], plain.token_exact[i]);
+                     i / N_VARIANTS, references[i], (double)exact.scores[i], exact.token_exact[i],
+                     (double)plain.scores[i], plain.token_exact[i]);
         int variant = i % N_VARIANTS;
         bool same = variant <= 2; /* but for case and punctuation */
         if ((plain.scores[i] > 0) != same)
             fail_msg("prompt %d, reference \"%s\": the verdict is %g", i / N_VARIANTS,
-                     questions[i].reference, (double)plain.scores[i]);
+                     references[i], (double)plain.scores[i]);
     }
     assert_near(exact.score, 3.0 / N_VARIANTS, 1e-12);
     assert_true(exact.n_decoded < plain.n_decoded);
@@ -137,17 +142,146 @@ static void test_verdicts_are_those_of_greedy_decoding(void **state) {
         slao_ids_free(&ids[i]);
 }
 
+/* A test set of one question; `labels` may be NULL. */
+static void one_question(fixture *f, slao_test_set **set, slao_task *task, const char *prompt,
+                         const char *const *references, int64_t n_references,
+                         const char *const *labels, int64_t n_labels) {
+    static slao_example example;
+    example = (slao_example){.head = "",
+                             .sentence = prompt,
+                             .tail = "",
+                             .answer = references[0],
+                             .n_references = n_references,
+                             .references = references};
+    *task = (slao_task){.name = "one",
+                        .n_labels = n_labels,
+                        .labels = labels,
+                        .answers = labels,
+                        .test = {1, &example}};
+    assert_ok(slao_test_set_new(set, f->tokenizer, task, 512));
+}
+
+static double score_of(fixture *f, const slao_test_set *set, const char *score) {
+    slao_score_settings settings = {.score = score, .max_new_tokens = MOST};
+    slao_evaluation evaluation;
+    assert_ok(slao_evaluate(&f->judge, NULL, set, &settings, &evaluation));
+    double value = evaluation.score;
+    slao_evaluation_free(&evaluation);
+    return value;
+}
+
+static void test_the_best_reference_counts(void **state) {
+    fixture *f = *state;
+    slao_task task;
+    slao_test_set *set;
+    char *text = written_after(f, prompts[3]);
+    const char *references[] = {" nothing of the kind", text};
+    one_question(f, &set, &task, prompts[3], references, 2, NULL, 0);
+    assert_near(score_of(f, set, "exact"), 1, 0);
+    assert_near(score_of(f, set, "generate"), 1, 0);
+    assert_near(score_of(f, set, "rouge_l"), 1, 1e-6);
+    slao_test_set_free(set);
+    one_question(f, &set, &task, prompts[3], references, 1, NULL, 0);
+    assert_near(score_of(f, set, "exact"), 0, 0);
+    slao_test_set_free(set);
+    free(text);
+}
+
+static void test_rouge_scores_what_greedy_decoding_writes(void **state) {
+    fixture *f = *state;
+    slao_task task;
+    slao_test_set *set;
+    for (int i = 0; i < N_PROMPTS; i++) {
+        char *text = written_after(f, prompts[i]), reference[512];
+        /* begins as the output does, so that decoding goes on from inside the reference */
+        snprintf(reference, sizeof reference, "%.*s word", (int)strlen(text) / 2, text);
+        const char *references[] = {reference};
+        one_question(f, &set, &task, prompts[i], references, 1, NULL, 0);
+        double f1;
+        assert_ok(slao_rouge_l(text, strlen(text), reference, &f1));
+        assert_near(score_of(f, set, "rouge_l"), f1, 1e-6);
+        slao_test_set_free(set);
+        free(text);
+    }
+}
+
+/* The summed loss of the label after the prompt, computed on its own. */
+static double loss_after(fixture *f, const char *prompt, const char *label) {
+    slao_ids ids = {0};
+    assert_ok(slao_tokenizer_encode(f->tokenizer, prompt, strlen(prompt), &ids));
+    int64_t start = (int64_t)ids.count;
+    assert_ok(slao_tokenizer_encode(f->tokenizer, label, strlen(label), &ids));
+    assert_ok(slao_ids_add(&ids, (int32_t)f->model->config.eos));
+    slao_sequence sequence = {ids.ids, (int64_t)ids.count, start};
+    slao_arena *arena;
+    slao_packed packed;
+    double losses[32], sum = 0;
+    assert_ok(slao_arena_new(&arena));
+    assert_ok(slao_pack(&packed, &sequence, 1, SLAO_SHARE_NOTHING, NULL, arena));
+    assert_in_range(packed.batch.n_answers, 1, 32);
+    assert_ok(slao_forward_training(f->judge.pass, &packed.batch, NULL));
+    assert_ok(slao_loss(f->judge.pass, losses, 0));
+    for (int64_t i = 0; i < packed.batch.n_answers; i++)
+        sum += losses[i];
+    slao_arena_free(arena);
+    slao_ids_free(&ids);
+    return sum;
+}
+
+static void test_rank_chooses_the_likeliest_label(void **state) {
+    static const char *const labels[] = {" blue", " green and yellow", " red", " bl"};
+    enum { N_LABELS = 4 };
+    fixture *f = *state;
+    int64_t chosen[N_LABELS] = {0};
+    for (int i = 0; i < N_PROMPTS; i++) {
+        int best = 0;
+        double losses[N_LABELS];
+        for (int k = 0; k < N_LABELS; k++) {
+            losses[k] = loss_after(f, prompts[i], labels[k]);
+            best = losses[k] < losses[best] ? k : best;
+        }
+        chosen[best]++;
+        for (int k = 0; k < N_LABELS; k++) {
+            slao_task task;
+            slao_test_set *set;
+            one_question(f, &set, &task, prompts[i], &labels[k], 1, labels, N_LABELS);
+            assert_near(score_of(f, set, "rank"), k == best, 0);
+            slao_test_set_free(set);
+        }
+    }
+    for (int k = 0; k < N_LABELS; k++)
+        assert_true(chosen[k] < N_PROMPTS); /* the prompts do not all choose alike */
+}
+
+static void test_rank_needs_labels(void **state) {
+    fixture *f = *state;
+    static const char *const references[] = {" x"};
+    slao_task task;
+    slao_test_set *set;
+    slao_evaluation evaluation;
+    slao_score_settings settings = {.score = "rank", .max_new_tokens = MOST};
+    one_question(f, &set, &task, prompts[0], references, 1, NULL, 0);
+    assert_fails(slao_evaluate(&f->judge, NULL, set, &settings, &evaluation), SLAO_BAD_INPUT,
+                 "this task has none");
+    slao_test_set_free(set);
+}
+
 static void test_an_unknown_score_is_refused(void **state) {
     fixture *f = *state;
     slao_evaluation evaluation;
     slao_score_settings settings = {.score = "bleu", .max_new_tokens = MOST};
-    assert_fails(slao_evaluate(&f->judge, NULL, NULL, 0, &settings, &evaluation), SLAO_BAD_INPUT,
+    slao_test_set set = {0};
+    assert_fails(slao_evaluate(&f->judge, NULL, &set, &settings, &evaluation), SLAO_BAD_INPUT,
                  "bleu");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_verdicts_are_those_of_greedy_decoding),
+        cmocka_unit_test(test_the_best_reference_counts),
+        cmocka_unit_test(test_rouge_scores_what_greedy_decoding_writes),
+        cmocka_unit_test(test_rank_chooses_the_likeliest_label),
+        cmocka_unit_test(test_rank_needs_labels),
         cmocka_unit_test(test_an_unknown_score_is_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
