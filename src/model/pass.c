@@ -24,6 +24,10 @@ void slao_pass_free(slao_pass *pass) {
     free(pass);
 }
 
+void slao_pass_observe(slao_pass *pass, const slao_observer *observer) {
+    pass->observer = observer;
+}
+
 size_t slao_pass_bytes(const slao_pass *pass) {
     return slao_arena_bytes(pass->arena);
 }

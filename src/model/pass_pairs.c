@@ -58,6 +58,8 @@ slao_status slao_pairs_add(slao_pass *pass, const slao_low_ranks *pairs, int64_t
     const slao_low_rank_list *list = slao_pairs_of(pairs, layer, module);
     int64_t rows = slao_pass_module_rows(pass, layer, module)->n_rows, d_out, d_in;
     slao_module_shape(&pass->model->config, module, &d_out, &d_in);
+    if (pass->observer)
+        SLAO_TRY(pass->observer->see(pass->observer->context, layer, module, x, rows));
     slao_arena_mark mark = slao_arena_here(pass->arena);
     float *scratch = NULL;
     for (int64_t i = 0; i < list->count; i++) {

@@ -33,6 +33,7 @@ struct slao_pass {
     float *answers;        /* n_answers x hidden: normed stream at the answer rows */
     float *d_answers;      /* their gradient, once slao_loss has been asked for it */
     float *cosines, *sines; /* rows x head_dim / 2 */
+    const slao_observer *observer;
 };
 
 /* rows x width values, until the arena is returned to a mark before */
@@ -78,7 +79,8 @@ const slao_low_rank_list *slao_pairs_of(const slao_low_ranks *pairs, int64_t lay
                                         slao_module module);
 bool slao_pairs_trained(const slao_low_rank_list *list);
 
-/* y += the pairs' part of the module */
+/* y += the pairs' part of the module; shows x to the observer. Called for every module, with pairs
+ * or without. */
 slao_status slao_pairs_add(slao_pass *pass, const slao_low_ranks *pairs, int64_t layer,
                            slao_module module, slao_matrix x, slao_matrix_out y);
 

@@ -14,6 +14,7 @@
 #ifndef SLAO_MODEL_TRANSFORMER_H
 #define SLAO_MODEL_TRANSFORMER_H
 
+#include "linalg/matrix.h"
 #include "model/batch.h"
 #include "model/low_rank.h"
 #include "model/model.h"
@@ -45,6 +46,19 @@ slao_status slao_loss(slao_pass *pass, double *losses, double gradient_scale);
 /* Adds the gradients of gradient_scale * (sum of losses) to the pairs' buffers; once per training
  * forward and loss. `pairs` are those of the forward. */
 slao_status slao_backward(slao_pass *pass, const slao_low_ranks *pairs);
+
+/* Someone who is shown the inputs of modules, x (rows x d_in), as a forward computes with them,
+ * before dropout. q, k and v are shown the same input, one after the other, and so are gate and up.
+ * The last layer's o, gate, up and down run on the rows that predict answers alone, each once: the
+ * others have no effect on the loss. */
+typedef struct {
+    slao_status (*see)(void *context, int64_t layer, slao_module module, slao_matrix x,
+                       int64_t rows);
+    void *context;
+} slao_observer;
+
+/* Shows the inputs of all forwards to come to the observer, which is borrowed; NULL: to nobody. */
+void slao_pass_observe(slao_pass *pass, const slao_observer *observer);
 
 /* Bytes that the pass holds. */
 size_t slao_pass_bytes(const slao_pass *pass);
