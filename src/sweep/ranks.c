@@ -1,6 +1,7 @@
 #include "sweep/ranks.h"
 
 #include "base/memory.h"
+#include "linalg/distributed_qr.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,18 +14,6 @@
 #include <unistd.h>
 
 enum { MESSAGE_SIZE = 4096 };
-
-void slao_mpi_check(int code, const char *call, const char *file, int line) {
-    if (code == MPI_SUCCESS)
-        return;
-    char text[MPI_MAX_ERROR_STRING] = "";
-    int length = 0;
-    if (MPI_Error_string(code, text, &length) != MPI_SUCCESS)
-        snprintf(text, sizeof text, "error %d", code);
-    fprintf(stderr, "slao: MPI failed at %s:%d: %s: %s\n", file, line, call, text);
-    MPI_Abort(MPI_COMM_WORLD, SLAO_BROKEN);
-    abort(); /* MPI_Abort does not return */
-}
 
 void slao_take_nap(slao_nap *nap) {
     enum { SHORTEST = 20 * 1000, LONGEST = 1000 * 1000 };
@@ -59,11 +48,6 @@ static slao_status check_srun(int size) {
                      tasks);
 }
 
-static void duplicate(MPI_Comm *copy, MPI_Comm from) {
-    SLAO_MPI(MPI_Comm_dup(from, copy));
-    SLAO_MPI(MPI_Comm_set_errhandler(*copy, MPI_ERRORS_RETURN));
-}
-
 slao_status slao_ranks_start(slao_ranks *ranks) {
     *ranks = (slao_ranks){0};
     int level;
@@ -71,8 +55,8 @@ slao_status slao_ranks_start(slao_ranks *ranks) {
         return slao_fail(SLAO_BROKEN, "MPI does not start: is the mpirun that started slao the one "
                                       "of the library that slao was built with?");
     SLAO_MPI(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
-    duplicate(&ranks->all, MPI_COMM_WORLD);
-    duplicate(&ranks->protocol, MPI_COMM_WORLD);
+    slao_mpi_duplicate(&ranks->all, MPI_COMM_WORLD);
+    slao_mpi_duplicate(&ranks->protocol, MPI_COMM_WORLD);
     SLAO_MPI(MPI_Comm_rank(ranks->all, &ranks->rank));
     SLAO_MPI(MPI_Comm_size(ranks->all, &ranks->size));
     SLAO_MPI(MPI_Comm_split_type(ranks->all, MPI_COMM_TYPE_SHARED, ranks->rank, MPI_INFO_NULL,
@@ -99,6 +83,7 @@ void slao_ranks_finish(slao_ranks *ranks) {
     for (size_t i = 0; i < ranks->n_shared; i++)
         munmap(ranks->shared[i].bytes, ranks->shared[i].size);
     free(ranks->shared);
+    slao_qr_grids_end();
     SLAO_MPI(MPI_Comm_free(&ranks->node));
     SLAO_MPI(MPI_Comm_free(&ranks->protocol));
     SLAO_MPI(MPI_Comm_free(&ranks->all));

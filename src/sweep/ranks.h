@@ -2,17 +2,16 @@
  *
  * Everything works alike for one rank, also when the program was started without mpirun.
  *
- * A failed MPI call has no remedy (the other ranks are waiting somewhere else): SLAO_MPI prints
- * what failed and aborts the job with exit code 4. A rank that waits sleeps between looks, so that
- * it costs no core: Open MPI's own waiting spins. That goes for all collective calls here.
+ * A rank that waits sleeps between looks, so that it costs no core: Open MPI's own waiting spins.
+ * That goes for all collective calls here.
  */
 #ifndef SLAO_SWEEP_RANKS_H
 #define SLAO_SWEEP_RANKS_H
 
 #include "base/hash.h"
+#include "base/mpi.h"
 #include "base/status.h"
 
-#include <mpi.h>
 #include <stdint.h>
 
 enum { SLAO_HOST_NAME = 256 };
@@ -76,8 +75,5 @@ typedef struct {
     long nanoseconds; /* 0 to begin anew */
 } slao_nap;
 void slao_take_nap(slao_nap *nap);
-
-#define SLAO_MPI(call) slao_mpi_check((call), #call, __FILE__, __LINE__)
-void slao_mpi_check(int code, const char *call, const char *file, int line);
 
 #endif
