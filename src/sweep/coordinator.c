@@ -21,8 +21,8 @@ struct slao_coordinator {
     const slao_ranks *ranks;
     slao_queue *queue;
     slao_listener listener;
-    worker_state *workers;
-    int n_idle;
+    worker_state *workers; /* by rank; those that lead no group never ask */
+    int n_groups, n_idle;
     double begin, last_tick;
     bool drain;         /* some rank was asked to */
     slao_status status; /* other than SLAO_OK: nothing more is handed out */
@@ -57,8 +57,6 @@ static void answer(slao_coordinator *coordinator, int rank) {
     worker_state *worker = &coordinator->workers[rank];
     worker->answer.peer = rank;
     slao_protocol_post(coordinator->ranks, &worker->answer, &worker->sending);
-    worker->idle = false;
-    coordinator->n_idle--;
 }
 
 static void hand_out(slao_coordinator *coordinator, int rank, int64_t step) {
@@ -66,6 +64,8 @@ static void hand_out(slao_coordinator *coordinator, int rank, int64_t step) {
     worker->step = step;
     worker->answer.tag = SLAO_TAG_RUN;
     worker->answer.body.run.step = step;
+    worker->idle = false;
+    coordinator->n_idle--;
     answer(coordinator, rank);
     tell(coordinator, (slao_event){.kind = SLAO_EVENT_STARTED, .step = step, .rank = rank});
 }
@@ -129,7 +129,7 @@ static void hear(slao_coordinator *coordinator, const slao_letter *letter) {
 }
 
 static bool is_over(const slao_coordinator *coordinator) {
-    return coordinator->n_idle == coordinator->ranks->size &&
+    return coordinator->n_idle == coordinator->n_groups &&
            (coordinator->status != SLAO_OK || slao_queue_count(coordinator->queue).ready == 0);
 }
 
@@ -151,14 +151,18 @@ static void conclude(slao_coordinator *coordinator) {
     }
 }
 
+/* The first rank of a group stops its other members. Ranks of no group have waited for this. */
 static void stop_workers(slao_coordinator *coordinator) {
-    for (int rank = 0; rank < coordinator->ranks->size; rank++) {
+    int group_size = coordinator->ranks->group_size, size = coordinator->ranks->size;
+    for (int rank = 0; rank < size; rank++) {
         worker_state *worker = &coordinator->workers[rank];
+        if (rank < coordinator->n_groups * group_size && rank % group_size != 0)
+            continue;
         worker->answer.tag = SLAO_TAG_STOP;
         worker->answer.body.stop.status = coordinator->status;
         answer(coordinator, rank);
     }
-    for (int rank = 0; rank < coordinator->ranks->size; rank++)
+    for (int rank = 0; rank < size; rank++)
         slao_ranks_wait(&coordinator->workers[rank].sending);
 }
 
@@ -197,6 +201,7 @@ slao_status slao_coordinator_start(slao_coordinator **coordinator, const slao_ra
     SLAO_TRY(slao_allocate(coordinator, 1, sizeof **coordinator));
     slao_coordinator *made = *coordinator;
     made->ranks = ranks;
+    made->n_groups = ranks->size / ranks->group_size;
     made->listener = listener;
     made->begin = made->last_tick = slao_seconds();
     slao_status status;

@@ -1,4 +1,4 @@
-/* The coordinator: hands the steps of a graph to the workers of all ranks and hears what became of
+/* The coordinator: hands the steps of a graph to the workers of all groups and hears what became of
  * them. It is a thread of rank 0 beside that rank's own worker, and asleep nearly always.
  *
  * A failed step fails its descendants only. A step that fails for want of a resource

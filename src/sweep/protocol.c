@@ -61,7 +61,7 @@ static bool receive(const slao_ranks *ranks, const message_row *row, int source,
 bool slao_protocol_receive(const slao_ranks *ranks, bool as_coordinator, slao_letter *letter) {
     for (int i = 0; i < N_ROWS; i++) {
         if (rows[i].to_coordinator == as_coordinator &&
-            receive(ranks, &rows[i], as_coordinator ? MPI_ANY_SOURCE : 0, letter))
+            receive(ranks, &rows[i], as_coordinator ? MPI_ANY_SOURCE : ranks->superior, letter))
             return true;
     }
     return false;

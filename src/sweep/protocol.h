@@ -1,4 +1,6 @@
-/* What the coordinator (rank 0) and the workers (all ranks) say to each other: all of it.
+/* What the coordinator (rank 0) and the workers (all ranks) say to each other: all of it. Where
+ * ranks form groups (sweep/group.h), each group's first rank talks to the coordinator, and passes
+ * on to the other members what it is told to do.
  *
  *   worker                                coordinator
  *     | ---- ask --------------------------> |   once, at the start
@@ -72,8 +74,8 @@ typedef struct {
 /* Starts to send a letter, which must stay as it is until *request has ended; sets its version. */
 void slao_protocol_post(const slao_ranks *ranks, slao_letter *letter, MPI_Request *request);
 
-/* The next letter to the coordinator (from any rank), or to a worker (from rank 0), if there is
- * one. Never waits. */
+/* The next letter to the coordinator (from any rank), or to a worker (from its superior), if
+ * there is one. Never waits. */
 bool slao_protocol_receive(const slao_ranks *ranks, bool as_coordinator, slao_letter *letter);
 
 #endif

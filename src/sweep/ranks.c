@@ -57,6 +57,7 @@ slao_status slao_ranks_start(slao_ranks *ranks) {
     SLAO_MPI(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
     slao_mpi_duplicate(&ranks->all, MPI_COMM_WORLD);
     slao_mpi_duplicate(&ranks->protocol, MPI_COMM_WORLD);
+    ranks->group_size = 1;
     SLAO_MPI(MPI_Comm_rank(ranks->all, &ranks->rank));
     SLAO_MPI(MPI_Comm_size(ranks->all, &ranks->size));
     SLAO_MPI(MPI_Comm_split_type(ranks->all, MPI_COMM_TYPE_SHARED, ranks->rank, MPI_INFO_NULL,
@@ -97,37 +98,50 @@ void slao_ranks_barrier(const slao_ranks *ranks) {
     slao_ranks_wait(&request);
 }
 
-static void broadcast(const slao_ranks *ranks, void *bytes, int count, int root) {
+static void broadcast_in(MPI_Comm members, void *bytes, int count, int root) {
     MPI_Request request;
-    SLAO_MPI(MPI_Ibcast(bytes, count, MPI_BYTE, root, ranks->all, &request));
+    SLAO_MPI(MPI_Ibcast(bytes, count, MPI_BYTE, root, members, &request));
     slao_ranks_wait(&request);
 }
 
-/* Rank `first` failed: gives its status to all and its message to rank 0. */
-static slao_status tell_failure(const slao_ranks *ranks, int first, slao_status status) {
+static void broadcast(const slao_ranks *ranks, void *bytes, int count, int root) {
+    broadcast_in(ranks->all, bytes, count, root);
+}
+
+/* Member `first` failed: gives its status and message to all. */
+static slao_status tell_failure(const slao_ranks *ranks, MPI_Comm members, int first, bool mine,
+                                slao_status status) {
     struct {
-        int status;
+        int status, rank;
         char host[SLAO_HOST_NAME], message[MESSAGE_SIZE];
-    } told = {.status = (int)status};
-    if (ranks->rank == first) {
+    } told = {.status = (int)status, .rank = ranks->rank};
+    if (mine) {
         memcpy(told.host, ranks->host, sizeof told.host);
         snprintf(told.message, sizeof told.message, "%s", slao_message());
     }
-    broadcast(ranks, &told, (int)sizeof told, first);
+    broadcast_in(members, &told, (int)sizeof told, first);
     status = (slao_status)told.status;
-    if (ranks->rank != 0)
-        return slao_fail(status, "%s", "");
-    if (first == 0)
+    if (mine)
         return slao_fail(status, "%s", told.message);
-    return slao_fail(status, "rank %d on %s: %s", first, told.host, told.message);
+    return slao_fail(status, "rank %d on %s: %s", told.rank, told.host, told.message);
+}
+
+slao_status slao_ranks_agree_among(const slao_ranks *ranks, MPI_Comm members, slao_status status) {
+    int member, size, first;
+    SLAO_MPI(MPI_Comm_rank(members, &member));
+    SLAO_MPI(MPI_Comm_size(members, &size));
+    int mine = status == SLAO_OK ? size : member;
+    MPI_Request request;
+    SLAO_MPI(MPI_Iallreduce(&mine, &first, 1, MPI_INT, MPI_MIN, members, &request));
+    slao_ranks_wait(&request);
+    if (first == size)
+        return SLAO_OK;
+    return tell_failure(ranks, members, first, first == member, status);
 }
 
 slao_status slao_ranks_agree(const slao_ranks *ranks, slao_status status) {
-    int mine = status == SLAO_OK ? ranks->size : ranks->rank, first;
-    MPI_Request request;
-    SLAO_MPI(MPI_Iallreduce(&mine, &first, 1, MPI_INT, MPI_MIN, ranks->all, &request));
-    slao_ranks_wait(&request);
-    return first == ranks->size ? SLAO_OK : tell_failure(ranks, first, status);
+    status = slao_ranks_agree_among(ranks, ranks->all, status);
+    return status == SLAO_OK || ranks->rank == 0 ? status : slao_fail(status, "%s", "");
 }
 
 slao_status slao_ranks_broadcast_text(const slao_ranks *ranks, char **text) {

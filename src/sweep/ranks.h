@@ -24,6 +24,9 @@ typedef struct {
 typedef struct {
     int rank, size;           /* of all */
     int node_rank, node_size; /* of those on this host */
+    int group_size; /* ranks that run a step together: 1, until sweep/group.h forms groups */
+    int member;     /* of this rank's group, 0 its first; -1: of none, for it is left over */
+    int superior;   /* who tells this rank what to do: rank 0, or the first of its group */
     char host[SLAO_HOST_NAME];
     MPI_Comm all;      /* for the collective calls below */
     MPI_Comm protocol; /* for sweep/protocol.h alone */
@@ -44,6 +47,9 @@ void slao_ranks_finish(slao_ranks *ranks);
  * ("rank 3 on node7: " before it, if it was not rank 0), and empty on the other ranks, so that a
  * message that every rank prints comes once. Forward it without context. */
 slao_status slao_ranks_agree(const slao_ranks *ranks, slao_status status);
+
+/* The same among the ranks of another communicator, all of which get the message. */
+slao_status slao_ranks_agree_among(const slao_ranks *ranks, MPI_Comm members, slao_status status);
 
 /* Collective: rank 0's text (any bytes up to a NUL) for all. Rank 0 passes its own, which it keeps;
  * the others get *text, which they free. */

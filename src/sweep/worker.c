@@ -11,8 +11,8 @@ typedef struct {
     bool told_to_drain;
 } worker;
 
-static void send_letter(const worker *self, slao_letter *letter) {
-    letter->peer = 0;
+static void send_letter(const worker *self, slao_letter *letter, int rank) {
+    letter->peer = rank;
     MPI_Request request;
     slao_protocol_post(self->ranks, letter, &request);
     slao_ranks_wait(&request);
@@ -23,7 +23,7 @@ static void pass_on_drain(worker *self) {
     if (self->told_to_drain || !slao_drain_requested())
         return;
     self->told_to_drain = true;
-    send_letter(self, &(slao_letter){.tag = SLAO_TAG_DRAIN});
+    send_letter(self, &(slao_letter){.tag = SLAO_TAG_DRAIN}, 0);
 }
 
 static void wait_for_letter(worker *self, slao_letter *letter) {
@@ -52,12 +52,21 @@ static void run_step(const slao_runner *runner, int64_t step, slao_letter *lette
     snprintf(letter->body.failed.text, sizeof letter->body.failed.text, "%s", slao_message());
 }
 
+/* What the first of a group is told, all its members do. */
+static void pass_on(const worker *self, slao_letter *letter) {
+    for (int member = 1; member < self->ranks->group_size; member++)
+        send_letter(self, letter, self->ranks->rank + member);
+}
+
 slao_status slao_worker_run(const slao_ranks *ranks, const slao_runner *runner) {
     worker self = {.ranks = ranks};
     slao_letter letter = {.tag = SLAO_TAG_ASK};
     for (;;) {
-        send_letter(&self, &letter);
+        if (ranks->member == 0)
+            send_letter(&self, &letter, 0);
         wait_for_letter(&self, &letter);
+        if (ranks->member == 0)
+            pass_on(&self, &letter);
         if (letter.tag == SLAO_TAG_STOP)
             return slao_fail((slao_status)letter.body.stop.status, "%s", "");
         run_step(runner, letter.body.run.step, &letter);
