@@ -244,12 +244,13 @@ static slao_status run_merge(slao_workbench *bench, const slao_step *step, cJSON
     const slao_lora *before, *finetuned;
     SLAO_TRY(adapter_of(bench, step->parents[0], &before));
     SLAO_TRY(adapter_of(bench, step->parents[1], &finetuned));
-    const slao_merge_rule *rule = slao_merge_rule_find(step->trial->method.method->merge);
-    SLAO_INVARIANT(rule);
+    slao_merge_choice choice;
+    SLAO_TRY(slao_merge_choose(&choice, step->trial->method.method->merge, "method"));
     double lambda = slao_schedule_value(&step->trial->lambda, step->position);
+    slao_merge_moment moment = {.i = step->position, .lambda = lambda};
+    slao_merge_state state = {{0}};
     slao_lora *merged;
-    SLAO_TRY(slao_lora_copy(&merged, before));
-    slao_status status = rule->merge(merged, finetuned, lambda);
+    slao_status status = slao_merge_step(&merged, &choice, &moment, before, finetuned, &state);
     if (status == SLAO_OK)
         status = slao_json_add_real(record, "lambda", lambda);
     if (status == SLAO_OK)
