@@ -9,9 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Overwrites `//` comments with spaces, so that positions in error messages stay true. */
-static void blank_comments(char *text) {
+/* Overwrites `//` comments with spaces, so that positions in error messages stay true. Returns the
+ * bracket that opens more than SLAO_JSON_DEPTH levels, or NULL. */
+static const char *blank_comments(char *text) {
     bool in_string = false;
+    const char *too_deep = NULL;
+    int depth = 0;
     for (char *c = text; *c; c++) {
         if (in_string) {
             if (*c == '\\' && c[1])
@@ -24,12 +27,18 @@ static void blank_comments(char *text) {
             for (; *c && *c != '\n'; c++)
                 *c = ' ';
             if (!*c)
-                return;
+                break;
+        } else if (*c == '[' || *c == '{') {
+            if (++depth > SLAO_JSON_DEPTH && !too_deep)
+                too_deep = c;
+        } else if (*c == ']' || *c == '}') {
+            depth--;
         }
     }
+    return too_deep;
 }
 
-static slao_status syntax_error(const char *text, const char *at, const char *name) {
+static slao_status syntax_error(const char *text, const char *at, const char *name, bool too_deep) {
     int line = 1;
     const char *start = text;
     for (const char *c = text; c < at; c++) {
@@ -38,6 +47,9 @@ static slao_status syntax_error(const char *text, const char *at, const char *na
             start = c + 1;
         }
     }
+    if (too_deep)
+        return slao_fail(SLAO_BAD_INPUT, "%s:%d:%d: JSON nested more than %d deep", name, line,
+                         (int)(at - start) + 1, SLAO_JSON_DEPTH);
     if (*at == '\0')
         return slao_fail(SLAO_BAD_INPUT, "%s:%d:%d: JSON ends too early", name, line,
                          (int)(at - start) + 1);
@@ -55,12 +67,15 @@ slao_status slao_json_parse(cJSON **root, const char *text, size_t size, const c
     SLAO_TRY(slao_allocate(&copy, size + 1, 1));
     if (size)
         memcpy(copy, text, size);
-    blank_comments(copy);
-    const char *end = NULL;
-    *root = cJSON_ParseWithLengthOpts(copy, size + 1, &end, true);
+    const char *too_deep = blank_comments(copy), *end = NULL;
+    *root = too_deep ? NULL : cJSON_ParseWithLengthOpts(copy, size + 1, &end, true);
     slao_status status = SLAO_OK;
     if (!*root)
-        status = syntax_error(copy, end && end < copy + size ? end : copy + size, name);
+        status = syntax_error(copy,
+                              too_deep                   ? too_deep
+                              : end && end < copy + size ? end
+                                                         : copy + size,
+                              name, too_deep != NULL);
     free(copy);
     return status;
 }
@@ -72,6 +87,25 @@ slao_status slao_json_load(cJSON **root, const char *path) {
     SLAO_TRY(slao_read_text(&text, &size, path));
     slao_status status = slao_json_parse(root, text, size, path);
     free(text);
+    return status;
+}
+
+slao_status slao_json_load_object(cJSON **root, const char *path, size_t most) {
+    *root = NULL;
+    slao_mapping file;
+    SLAO_TRY(slao_map_file(&file, path));
+    slao_status status;
+    if (file.size > most)
+        status = slao_fail(SLAO_BAD_INPUT, "%s: %zu bytes are too many for such a file (%zu)", path,
+                           file.size, most);
+    else
+        status = slao_json_parse(root, (const char *)file.bytes, file.size, path);
+    slao_unmap_file(&file);
+    if (status == SLAO_OK && !cJSON_IsObject(*root)) {
+        cJSON_Delete(*root);
+        *root = NULL;
+        status = slao_fail(SLAO_BAD_INPUT, "%s: must be a JSON object", path);
+    }
     return status;
 }
 

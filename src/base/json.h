@@ -11,10 +11,17 @@
 #include <cjson/cJSON.h>
 #include <stdint.h>
 
+enum { SLAO_JSON_DEPTH = 500 };
+
 /* Parses `size` bytes of text; `//` comments to the end of a line are allowed. `name` (a file's
- * path) goes into messages as "name:line:column". The caller releases *root with cJSON_Delete. */
+ * path) goes into messages as "name:line:column". Lists and objects may be nested
+ * SLAO_JSON_DEPTH deep. The caller releases *root with cJSON_Delete. */
 slao_status slao_json_parse(cJSON **root, const char *text, size_t size, const char *name);
 slao_status slao_json_load(cJSON **root, const char *path);
+
+/* The same for a foreign file that must hold an object, in at most `most` bytes: a larger one is
+ * refused before anything is allocated for it. */
+slao_status slao_json_load_object(cJSON **root, const char *path, size_t most);
 
 /* Prints without white space, numbers so that reading them gives the same bits; the caller frees
  * *text. */

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "cli/options.h"
 #include "model/checkpoint.h"
+#include "model/rope.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,10 @@ static slao_status add_integer(cJSON *object, const char *key, int64_t value) {
     return slao_json_add_real(object, key, (double)value);
 }
 
+static const char *rope_text(const slao_model_config *config) {
+    return config->rope.n_factors ? "factors" : slao_rope_name(config->rope.type);
+}
+
 static slao_status fill_model_json(cJSON *root, const slao_model_config *config,
                                    const model_facts *facts, int64_t n_tensors) {
     const struct {
@@ -53,6 +58,7 @@ static slao_status fill_model_json(cJSON *root, const slao_model_config *config,
         {"intermediate", config->intermediate},
         {"vocabulary", config->vocabulary},
         {"max_positions", config->max_positions},
+        {"sliding_window", config->window},
         {"bos", config->bos},
         {"eos", config->eos},
         {"parameters", facts->parameters},
@@ -65,6 +71,7 @@ static slao_status fill_model_json(cJSON *root, const slao_model_config *config,
     for (size_t i = 0; i < sizeof integers / sizeof *integers; i++)
         SLAO_TRY(add_integer(root, integers[i].key, integers[i].value));
     SLAO_TRY(slao_json_add_real(root, "rope_theta", config->rope_theta));
+    SLAO_TRY(slao_json_add_text(root, "rope_type", rope_text(config)));
     SLAO_TRY(slao_json_add_real(root, "rms_epsilon", config->rms_epsilon));
     SLAO_TRY(slao_json_add(root, "tied_head", cJSON_CreateBool(config->tied_head)));
     cJSON *types = cJSON_CreateObject();
@@ -106,8 +113,11 @@ static void print_model(const slao_model_config *config, const model_facts *fact
     printf("intermediate   %lld\n", (long long)config->intermediate);
     printf("vocabulary     %lld; head %s\n", (long long)config->vocabulary,
            config->tied_head ? "tied to the embedding" : "of its own");
-    printf("positions      %lld; RoPE base %g\n", (long long)config->max_positions,
-           config->rope_theta);
+    printf("positions      %lld; RoPE base %g, %s\n", (long long)config->max_positions,
+           config->rope_theta, rope_text(config));
+    if (config->window)
+        printf("window         %lld, from layer %lld on\n", (long long)config->window,
+               (long long)config->window_layer);
     printf("tokens         bos %lld; end", (long long)config->bos);
     for (int64_t i = 0; i < config->n_end_tokens; i++)
         printf(" %lld", (long long)config->end_tokens[i]);

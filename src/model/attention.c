@@ -46,26 +46,46 @@ static int64_t longest_context(const slao_batch *batch, context *scratch) {
     return longest;
 }
 
-/* A block of queries of one span: where its rows are, and how far each of them sees. Its queries of
- * the heads that share keys and values are gathered below one another (count x group rows of d
- * values), so that one product serves them all. */
+/* A block of queries of one span: where its rows are, and which columns of the scores (tokens of
+ * the context) they see. Its queries of the heads that share keys and values are gathered below one
+ * another (count x group rows of d values), so that one product serves them all. */
 typedef struct {
     int64_t row, count;
-    int64_t first_sees; /* columns of the scores that the block's first query sees; the next sees
-                           one more */
-    int64_t columns;    /* that the last one sees */
+    int64_t first_sees; /* the block's first query sees columns below this; the next one more */
+    int64_t from, to;   /* the columns that any of them sees */
+    int64_t columns;    /* to - from: what the scores hold */
     const context *context;
 } block;
 
+/* Sets the columns of a block whose rows are set; the span's rows begin at `span_row`. */
+static bool set_columns(block *b, const slao_span *span, int64_t span_row, int64_t window) {
+    int64_t left = span_row + span->count - b->row;
+    b->count = left < QUERY_BLOCK ? left : QUERY_BLOCK;
+    b->first_sees = b->context->before + span->from + (b->row - span_row) + 1;
+    b->from = window && b->first_sees > window ? b->first_sees - window : 0;
+    b->to = b->first_sees + b->count - 1;
+    b->columns = b->to - b->from;
+    return left > 0;
+}
+
 /* Calls `body` with each block of the span. */
-#define FOR_BLOCKS(name, seen, span, span_row)                                                     \
+#define FOR_BLOCKS(name, seen, span, span_row, window)                                             \
     for (block name = {.row = (span_row), .context = (seen)};                                      \
-         name.row < (span_row) + (span)->count &&                                                  \
-         (name.count = (span_row) + (span)->count - name.row,                                      \
-         name.count = name.count < QUERY_BLOCK ? name.count : QUERY_BLOCK,                         \
-         name.first_sees = (seen)->before + (span)->from + (name.row - (span_row)) + 1,            \
-         name.columns = name.first_sees + name.count - 1, true);                                   \
-         name.row += name.count)
+         set_columns(&name, span, span_row, window); name.row += name.count)
+
+/* The columns that query `i` of the block sees: *first .. first + count - 1 of those held. */
+static size_t seen_by(const block *b, int64_t i, int64_t window, int64_t *first) {
+    int64_t end = b->first_sees + i - b->from;
+    *first = window && end > window ? end - window : 0;
+    return (size_t)(end - *first);
+}
+
+/* Zeroes what a row of the scores holds outside of what its query sees. */
+static void clear_unseen(const block *b, float *row, int64_t first, size_t count) {
+    size_t end = (size_t)first + count;
+    memset(row, 0, (size_t)first * sizeof *row);
+    memset(row + end, 0, ((size_t)b->columns - end) * sizeof *row);
+}
 
 /* gathered (count x width) = the block's rows of x, `width` columns of them */
 static void gather(const block *b, float *gathered, slao_matrix x, int64_t width) {
@@ -80,51 +100,55 @@ static void scatter(const block *b, slao_matrix_out x, const float *gathered, in
                (size_t)width * sizeof *gathered);
 }
 
-/* How many columns of a piece that starts at column `start` the block sees. */
-static int64_t seen_of(const block *b, int64_t start, const piece *p) {
-    int64_t left = b->columns - start;
-    return left < p->count ? left : p->count;
+/* The part of a piece that the block sees; the piece's first token is column `start` of the
+ * context. *column: where it lies among the columns held. */
+static piece seen_of(const block *b, int64_t start, const piece *p, int64_t *column) {
+    int64_t first = b->from > start ? b->from - start : 0;
+    int64_t end = b->to - start < p->count ? b->to - start : p->count;
+    *column = start + first - b->from;
+    return (piece){p->slot + first, end > first ? end - first : 0};
 }
 
 /* scores (rows x columns) = queries (rows x d) . keys */
 static void score_block(const block *b, int64_t rows, float *scores, const float *queries,
                         slao_matrix keys, int64_t d) {
-    int64_t start = 0;
-    for (int64_t p = 0; p < b->context->n_pieces; p++) {
-        const piece *part = &b->context->pieces[p];
-        int64_t n = seen_of(b, start, part);
-        slao_multiply_transposed(
-            (slao_matrix_out){scores + start, b->columns}, (slao_matrix){queries, d},
-            (slao_matrix){keys.values + part->slot * keys.stride, keys.stride}, rows, n, d, 1, 0);
-        start += n;
+    int64_t start = 0, column;
+    for (int64_t i = 0; i < b->context->n_pieces; start += b->context->pieces[i++].count) {
+        piece part = seen_of(b, start, &b->context->pieces[i], &column);
+        if (part.count)
+            slao_multiply_transposed(
+                (slao_matrix_out){scores + column, b->columns}, (slao_matrix){queries, d},
+                (slao_matrix){keys.values + part.slot * keys.stride, keys.stride}, rows, part.count,
+                d, 1, 0);
     }
 }
 
 /* out (rows x d) = weights (rows x columns) times the rows of x that the columns stand for */
 static void mix_block(const block *b, int64_t rows, float *out, const float *weights, slao_matrix x,
                       int64_t d) {
-    int64_t start = 0;
-    for (int64_t p = 0; p < b->context->n_pieces; p++) {
-        const piece *part = &b->context->pieces[p];
-        int64_t n = seen_of(b, start, part);
-        slao_multiply((slao_matrix_out){out, d}, (slao_matrix){weights + start, b->columns},
-                      (slao_matrix){x.values + part->slot * x.stride, x.stride}, rows, d, n, 1,
-                      start ? 1 : 0);
-        start += n;
+    int64_t start = 0, column;
+    float beta = 0;
+    for (int64_t i = 0; i < b->context->n_pieces; start += b->context->pieces[i++].count) {
+        piece part = seen_of(b, start, &b->context->pieces[i], &column);
+        if (!part.count)
+            continue;
+        slao_multiply((slao_matrix_out){out, d}, (slao_matrix){weights + column, b->columns},
+                      (slao_matrix){x.values + part.slot * x.stride, x.stride}, rows, d, part.count,
+                      1, beta);
+        beta = 1;
     }
 }
 
 /* The rows of y that the columns stand for += weights^T (columns x rows) times x (rows x d) */
 static void spread_block(const block *b, int64_t rows, slao_matrix_out y, const float *weights,
                          const float *x, int64_t d) {
-    int64_t start = 0;
-    for (int64_t p = 0; p < b->context->n_pieces; p++) {
-        const piece *part = &b->context->pieces[p];
-        int64_t n = seen_of(b, start, part);
-        slao_transposed_multiply((slao_matrix_out){y.values + part->slot * y.stride, y.stride},
-                                 (slao_matrix){weights + start, b->columns}, (slao_matrix){x, d}, n,
-                                 d, rows, 1, 1);
-        start += n;
+    int64_t start = 0, column;
+    for (int64_t i = 0; i < b->context->n_pieces; start += b->context->pieces[i++].count) {
+        piece part = seen_of(b, start, &b->context->pieces[i], &column);
+        if (part.count)
+            slao_transposed_multiply((slao_matrix_out){y.values + part.slot * y.stride, y.stride},
+                                     (slao_matrix){weights + column, b->columns},
+                                     (slao_matrix){x, d}, part.count, d, rows, 1, 1);
     }
 }
 
@@ -134,7 +158,7 @@ static slao_status take_context(context *seen, const slao_batch *batch, slao_are
     return SLAO_OK;
 }
 
-slao_status slao_attention(const slao_model_config *config, const slao_batch *batch,
+slao_status slao_attention(const slao_model_config *config, int64_t window, const slao_batch *batch,
                            const float *queries, const float *keys, const float *values, float *out,
                            float *lse, slao_arena *arena) {
     const slao_vec_table *vec = slao_vec();
@@ -156,17 +180,18 @@ slao_status slao_attention(const slao_model_config *config, const slao_batch *ba
         context_of(&seen, batch, span);
         for (int64_t head = 0; head < config->kv_heads; head++) {
             slao_matrix k = {keys + head * d, kv_width}, v = {values + head * d, kv_width};
-            FOR_BLOCKS(b, &seen, span, span_row) {
+            FOR_BLOCKS(b, &seen, span, span_row, window) {
                 int64_t rows = b.count * group;
                 gather(&b, q, (slao_matrix){queries + head * width, q_width}, width);
                 score_block(&b, rows, scores, q, k, d);
                 for (int64_t r = 0; r < rows; r++) {
                     float *row = scores + r * b.columns;
-                    size_t n = (size_t)(b.first_sees + r / group);
-                    float highest = scale * vec->max(row, n);
-                    float sum = vec->exp_sum(row, scale, highest, n);
-                    vec->scale(row, 1.0F / sum, n);
-                    memset(row + n, 0, ((size_t)b.columns - n) * sizeof *row);
+                    int64_t first;
+                    size_t n = seen_by(&b, r / group, window, &first);
+                    float highest = scale * vec->max(row + first, n);
+                    float sum = vec->exp_sum(row + first, scale, highest, n);
+                    vec->scale(row + first, 1.0F / sum, n);
+                    clear_unseen(&b, row, first, n);
                     lse[(b.row + r / group) * config->heads + head * group + r % group] =
                         highest + logf(sum);
                 }
@@ -179,11 +204,12 @@ slao_status slao_attention(const slao_model_config *config, const slao_batch *ba
     return SLAO_OK;
 }
 
-slao_status slao_attention_backward(const slao_model_config *config, const slao_batch *batch,
-                                    const float *queries, const float *keys, const float *values,
-                                    const float *out, const float *lse, const float *d_out,
-                                    slao_matrix_out d_queries, slao_matrix_out d_keys,
-                                    slao_matrix_out d_values, slao_arena *arena) {
+slao_status slao_attention_backward(const slao_model_config *config, int64_t window,
+                                    const slao_batch *batch, const float *queries,
+                                    const float *keys, const float *values, const float *out,
+                                    const float *lse, const float *d_out, slao_matrix_out d_queries,
+                                    slao_matrix_out d_keys, slao_matrix_out d_values,
+                                    slao_arena *arena) {
     const slao_vec_table *vec = slao_vec();
     int64_t d = config->head_dim, q_width = config->heads * d, kv_width = config->kv_heads * d;
     int64_t group = config->heads / config->kv_heads, width = group * d;
@@ -206,7 +232,7 @@ slao_status slao_attention_backward(const slao_model_config *config, const slao_
         for (int64_t head = 0; head < config->kv_heads; head++) {
             int64_t at = head * width, kv_at = head * d;
             slao_matrix k = {keys + kv_at, kv_width}, v = {values + kv_at, kv_width};
-            FOR_BLOCKS(b, &seen, span, span_row) {
+            FOR_BLOCKS(b, &seen, span, span_row, window) {
                 int64_t rows = b.count * group;
                 gather(&b, q, (slao_matrix){queries + at, q_width}, width);
                 gather(&b, o, (slao_matrix){out + at, q_width}, width);
@@ -215,14 +241,15 @@ slao_status slao_attention_backward(const slao_model_config *config, const slao_
                 score_block(&b, rows, dp, d_o, v, d);
                 for (int64_t r = 0; r < rows; r++) {
                     float *p_row = p + r * b.columns, *dp_row = dp + r * b.columns;
-                    size_t n = (size_t)(b.first_sees + r / group), rest = (size_t)b.columns - n;
+                    int64_t first;
+                    size_t n = seen_by(&b, r / group, window, &first);
                     vec->exp_sum(
-                        p_row, scale,
+                        p_row + first, scale,
                         lse[(b.row + r / group) * config->heads + head * group + r % group], n);
                     float mean = vec->dot(d_o + r * d, o + r * d, (size_t)d);
-                    vec->softmax_backward(dp_row, p_row, scale, mean, n);
-                    memset(p_row + n, 0, rest * sizeof *p_row);
-                    memset(dp_row + n, 0, rest * sizeof *dp_row);
+                    vec->softmax_backward(dp_row + first, p_row + first, scale, mean, n);
+                    clear_unseen(&b, p_row, first, n);
+                    clear_unseen(&b, dp_row, first, n);
                 }
                 spread_block(&b, rows, (slao_matrix_out){d_keys.values + kv_at, d_keys.stride}, dp,
                              q, d);

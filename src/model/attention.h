@@ -13,18 +13,20 @@
 #include "linalg/matrix.h"
 #include "model/batch.h"
 
-/* queries, out: rows x heads x head_dim; keys, values: slots x kv_heads x head_dim (one layer of a
+/* `window`: how many tokens a token sees, itself included; 0: all before it.
+ * queries, out: rows x heads x head_dim; keys, values: slots x kv_heads x head_dim (one layer of a
  * cache); lse: rows x heads. Scratch comes from the arena and is given back. */
-slao_status slao_attention(const slao_model_config *config, const slao_batch *batch,
+slao_status slao_attention(const slao_model_config *config, int64_t window, const slao_batch *batch,
                            const float *queries, const float *keys, const float *values, float *out,
                            float *lse, slao_arena *arena);
 
 /* The gradients of a training batch, given those of `out`: of the queries (overwritten), of keys
  * and values (added to what is there). */
-slao_status slao_attention_backward(const slao_model_config *config, const slao_batch *batch,
-                                    const float *queries, const float *keys, const float *values,
-                                    const float *out, const float *lse, const float *d_out,
-                                    slao_matrix_out d_queries, slao_matrix_out d_keys,
-                                    slao_matrix_out d_values, slao_arena *arena);
+slao_status slao_attention_backward(const slao_model_config *config, int64_t window,
+                                    const slao_batch *batch, const float *queries,
+                                    const float *keys, const float *values, const float *out,
+                                    const float *lse, const float *d_out, slao_matrix_out d_queries,
+                                    slao_matrix_out d_keys, slao_matrix_out d_values,
+                                    slao_arena *arena);
 
 #endif

@@ -2,8 +2,10 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "model/safetensors.h"
+#include "model/rope.h"
+#include "model/shards.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +13,7 @@
 struct slao_checkpoint {
     slao_model_config config;
     slao_gguf *gguf; /* one of the two is open */
-    slao_safetensors *safetensors;
+    slao_shards *shards;
     slao_arena *arena;        /* names */
     slao_tensor_list tensors; /* by canonical name */
     int64_t *interleaved;     /* per tensor: heads whose rows are interleaved, 0 for none */
@@ -184,8 +186,31 @@ static slao_status add_tensor(opening *o, int row, int64_t layer) {
 static bool is_harmless(const slao_checkpoint *checkpoint, const char *name) {
     static const char ending[] = ".rotary_emb.inv_freq";
     size_t length = strlen(name), ending_length = sizeof ending - 1;
-    return checkpoint->safetensors && length > ending_length &&
+    return checkpoint->shards && length > ending_length &&
            strcmp(name + length - ending_length, ending) == 0;
+}
+
+/* Llama 3's scaling of RoPE is a tensor of divisors in a GGUF file. */
+static slao_status read_rope_factors(opening *o) {
+    slao_model_config *config = &o->checkpoint->config;
+    const slao_tensor *found = slao_tensor_list_find(o->file, "rope_freqs.weight");
+    if (!o->checkpoint->gguf || !found)
+        return SLAO_OK;
+    int64_t count = config->head_dim / 2;
+    if (found->n_dims != 1 || found->shape[0] != count || count > SLAO_MAX_ROPE_FACTORS)
+        return slao_fail(SLAO_BAD_INPUT,
+                         "%s: tensor %s must be of %lld values, and slao reads up to %d", o->path,
+                         found->name, (long long)count, SLAO_MAX_ROPE_FACTORS);
+    o->used[found - o->file->tensors] = true;
+    slao_expand(config->rope.factors, found->dtype, found->data, count);
+    for (int64_t i = 0; i < count; i++) {
+        if (!(config->rope.factors[i] > 0) || !isfinite(config->rope.factors[i]))
+            return slao_fail(SLAO_BAD_INPUT,
+                             "%s: tensor %s: value %lld is %g, but must be positive", o->path,
+                             found->name, (long long)i, (double)config->rope.factors[i]);
+    }
+    config->rope.n_factors = count;
+    return SLAO_OK;
 }
 
 static slao_status gather_tensors(opening *o) {
@@ -198,6 +223,7 @@ static slao_status gather_tensors(opening *o) {
         for (int64_t layer = 0; is_expected(&checkpoint->config, row) && layer < times; layer++)
             SLAO_TRY(add_tensor(o, row, layer));
     }
+    SLAO_TRY(read_rope_factors(o));
     for (int64_t i = 0; i < o->file->count; i++) {
         const char *name = o->file->tensors[i].name;
         if (!o->used[i] && !is_harmless(checkpoint, name))
@@ -226,30 +252,15 @@ static slao_status open_gguf(slao_checkpoint *checkpoint, const char *path) {
     return use_tensors(&o);
 }
 
-static slao_status open_weights(slao_checkpoint *checkpoint, const char *folder, char *path,
-                                bool tied_said) {
-    if (!slao_is_file(path))
-        return slao_fail(
-            SLAO_BAD_INPUT,
-            "%s is missing: slao reads a model's weights from this one file (or a GGUF "
-            "file in place of the folder %s)",
-            path, folder);
-    SLAO_TRY(slao_safetensors_open(&checkpoint->safetensors, path));
-    opening o = {.checkpoint = checkpoint,
-                 .path = path,
-                 .file = slao_safetensors_tensors(checkpoint->safetensors),
-                 .tied_said = tied_said};
-    return use_tensors(&o);
-}
-
 static slao_status open_folder(slao_checkpoint *checkpoint, const char *folder) {
     bool tied_said = false;
-    char *path;
     SLAO_TRY(slao_config_from_folder(&checkpoint->config, &tied_said, folder));
-    SLAO_TRY(slao_join_path(&path, folder, "model.safetensors"));
-    slao_status status = open_weights(checkpoint, folder, path, tied_said);
-    free(path);
-    return status;
+    SLAO_TRY(slao_shards_open(&checkpoint->shards, folder));
+    opening o = {.checkpoint = checkpoint,
+                 .path = slao_shards_path(checkpoint->shards),
+                 .file = slao_shards_tensors(checkpoint->shards),
+                 .tied_said = tied_said};
+    return use_tensors(&o);
 }
 
 slao_status slao_checkpoint_open(slao_checkpoint **checkpoint, const char *path) {
@@ -272,7 +283,7 @@ void slao_checkpoint_close(slao_checkpoint *checkpoint) {
     free(checkpoint->interleaved);
     slao_arena_free(checkpoint->arena);
     slao_gguf_close(checkpoint->gguf);
-    slao_safetensors_close(checkpoint->safetensors);
+    slao_shards_close(checkpoint->shards);
     free(checkpoint);
 }
 
@@ -323,6 +334,22 @@ static void hash_config(slao_hasher *hasher, const slao_model_config *config) {
         slao_hash_integer(hasher, config->end_tokens[i]);
     slao_hash_real(hasher, config->rope_theta);
     slao_hash_real(hasher, config->rms_epsilon);
+    /* The rest only where there is something: the hashes of other models stay what they were. */
+    if (config->window) {
+        slao_hash_text(hasher, "window");
+        slao_hash_integer(hasher, config->window);
+        slao_hash_integer(hasher, config->window_layer);
+    }
+    const slao_rope_scaling *rope = &config->rope;
+    if (rope->type != SLAO_ROPE_DEFAULT) {
+        slao_hash_text(hasher, slao_rope_name(rope->type));
+        slao_hash_real(hasher, rope->factor);
+        slao_hash_real(hasher, rope->low_frequency);
+        slao_hash_real(hasher, rope->high_frequency);
+        slao_hash_integer(hasher, rope->original_positions);
+    }
+    if (rope->n_factors)
+        slao_hash_bytes(hasher, rope->factors, (size_t)rope->n_factors * sizeof *rope->factors);
 }
 
 slao_status slao_checkpoint_hash(const slao_checkpoint *checkpoint, slao_hash *hash) {

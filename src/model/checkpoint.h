@@ -1,5 +1,5 @@
-/* A pretrained model on disk: a Hugging Face folder (config.json, model.safetensors) or a GGUF
- * file, presented alike.
+/* A pretrained model on disk: a Hugging Face folder (config.json, model.safetensors or its shards)
+ * or a GGUF file, presented alike.
  *
  * Tensors go by their Hugging Face names:
  *
@@ -15,7 +15,7 @@
  * In a GGUF file of the llama architecture the rows of each head of q and k are interleaved (first
  * half and second half of a head alternate: 0, h/2, 1, h/2 + 1, ...), so that RoPE turns
  * neighbours; slao_checkpoint_expand gives them in Hugging Face's order, slao_checkpoint_tensors as
- * they lie.
+ * they lie. Its tensor rope_freqs.weight goes into the config (rope.factors).
  */
 #ifndef SLAO_MODEL_CHECKPOINT_H
 #define SLAO_MODEL_CHECKPOINT_H

@@ -1,4 +1,5 @@
 #include "model/config_parts.h"
+#include "model/rope.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -52,9 +53,16 @@ bool slao_model_ends_at(const slao_model_config *config, int64_t token) {
     return false;
 }
 
-/* name, model_type, gguf_name, gguf_permutes_qk, qkv_bias */
+int64_t slao_model_window(const slao_model_config *config, int64_t layer) {
+    return layer >= config->window_layer ? config->window : 0;
+}
+
+/* name, model_type, gguf_name, gguf_permutes_qk, qkv_bias, window, default_kv_heads,
+ * default_max_positions */
 static const slao_model_family families[] = {
-    {"llama", "llama", "llama", true, false},
+    {"llama", "llama", "llama", true, false, SLAO_NO_WINDOW, 0, 2048},
+    {"mistral", "mistral", NULL, true, false, SLAO_WINDOW, 8, 131072},
+    {"qwen2", "qwen2", "qwen2", false, true, SLAO_OPTIONAL_WINDOW, 32, 32768},
 };
 enum { N_FAMILIES = sizeof families / sizeof *families };
 
@@ -64,12 +72,14 @@ slao_status slao_config_set_family(slao_model_config *config, size_t column, con
     for (int i = 0; i < N_FAMILIES; i++) {
         const char *name;
         memcpy(&name, (const char *)&families[i] + column, sizeof name);
+        if (!name)
+            continue;
         if (strcmp(name, value) == 0) {
             config->family = &families[i];
             return SLAO_OK;
         }
         size_t used = strlen(known);
-        snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", name);
+        snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", name);
     }
     return slao_fail(SLAO_BAD_INPUT, "%s: %s is \"%s\": slao supports the architectures: %s", path,
                      key, value, known);
@@ -87,6 +97,7 @@ slao_status slao_config_check(const slao_model_config *config, const char *path)
         {"the size of a head", config->head_dim, 1 << 16},
         {"the intermediate size", config->intermediate, 1 << 22},
         {"the longest position", config->max_positions, INT32_MAX},
+        {"the sliding window", config->window ? config->window : 1, INT32_MAX},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         if (sizes[i].value < 1 || sizes[i].value > sizes[i].most)
@@ -104,6 +115,7 @@ slao_status slao_config_check(const slao_model_config *config, const char *path)
     if (!(config->rope_theta > 0) || !isfinite(config->rope_theta))
         return slao_fail(SLAO_BAD_INPUT, "%s: RoPE's base is %g, but must be positive", path,
                          config->rope_theta);
+    SLAO_TRY_IN(slao_rope_check(&config->rope), "%s", path);
     if (!(config->rms_epsilon > 0) || !(config->rms_epsilon < 1))
         return slao_fail(SLAO_BAD_INPUT, "%s: RMSNorm's epsilon is %g, but must be in (0, 1)", path,
                          config->rms_epsilon);

@@ -11,7 +11,7 @@ static void family_key(char key[KEY_SIZE], const slao_model_config *config, cons
 }
 
 static slao_status read_sizes(slao_model_config *config, const slao_gguf *gguf) {
-    bool has_kv_heads, has_head_dim, has_base;
+    bool has_kv_heads, has_head_dim, has_base, has_window;
     const struct {
         const char *rest;
         int64_t *value;
@@ -24,6 +24,7 @@ static slao_status read_sizes(slao_model_config *config, const slao_gguf *gguf) 
         {"attention.head_count_kv", &config->kv_heads, &has_kv_heads},
         {"attention.key_length", &config->head_dim, &has_head_dim},
         {"context_length", &config->max_positions, NULL},
+        {"attention.sliding_window", &config->window, &has_window},
     };
     char key[KEY_SIZE];
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -40,6 +41,33 @@ static slao_status read_sizes(slao_model_config *config, const slao_gguf *gguf) 
     return slao_gguf_real(gguf, key, &config->rms_epsilon, NULL);
 }
 
+/* rope.scaling.type and factor; scale_linear is the old key of the latter. */
+static slao_status read_gguf_rope(slao_model_config *config, const slao_gguf *gguf,
+                                  const char *path) {
+    char key[KEY_SIZE];
+    bool found;
+    const char *type = "none";
+    family_key(key, config, "rope.scaling.type");
+    SLAO_TRY(slao_gguf_text(gguf, key, &type, &found));
+    if (strcmp(type, "none") != 0 && strcmp(type, "linear") != 0)
+        return slao_fail(SLAO_BAD_INPUT, "%s: %s is \"%.40s\": slao supports none and linear", path,
+                         key, type);
+    const char *const factors[] = {"rope.scaling.factor", "rope.scale_linear"};
+    double factor = 1;
+    for (size_t i = 0; i < sizeof factors / sizeof *factors; i++) {
+        family_key(key, config, factors[i]);
+        SLAO_TRY(slao_gguf_real(gguf, key, &factor, &found));
+        bool counts = i == 1 || strcmp(type, "linear") == 0;
+        if (found && factor != 1 && !counts)
+            return slao_fail(SLAO_BAD_INPUT,
+                             "%s: %s is %g, but the type of scaling is not \"linear\"", path, key,
+                             factor);
+    }
+    if (factor != 1)
+        config->rope = (slao_rope_scaling){.type = SLAO_ROPE_LINEAR, .factor = factor};
+    return SLAO_OK;
+}
+
 /* Refuses what would change the results. */
 static slao_status check_gguf_features(const slao_model_config *config, const slao_gguf *gguf,
                                        const char *path) {
@@ -51,7 +79,6 @@ static slao_status check_gguf_features(const slao_model_config *config, const sl
     } integers[] = {
         {"rope.dimension_count", config->head_dim},
         {"attention.value_length", config->head_dim},
-        {"attention.sliding_window", 0},
         {"expert_count", 0},
     };
     for (size_t i = 0; i < sizeof integers / sizeof *integers; i++) {
@@ -62,22 +89,18 @@ static slao_status check_gguf_features(const slao_model_config *config, const sl
             return slao_fail(SLAO_BAD_INPUT, "%s: %s is %lld: slao supports only %lld here", path,
                              key, (long long)value, (long long)integers[i].plain);
     }
-    const char *const reals[] = {"rope.scaling.factor", "rope.scaling.attn_factor",
-                                 "rope.scale_linear"};
-    for (size_t i = 0; i < sizeof reals / sizeof *reals; i++) {
-        double value = 1;
-        family_key(key, config, reals[i]);
-        SLAO_TRY(slao_gguf_real(gguf, key, &value, &found));
-        if (value != 1)
-            return slao_fail(SLAO_BAD_INPUT, "%s: %s is %g: slao supports only plain RoPE", path,
-                             key, value);
-    }
-    const char *scaling = "none";
-    family_key(key, config, "rope.scaling.type");
-    SLAO_TRY(slao_gguf_text(gguf, key, &scaling, &found));
-    if (strcmp(scaling, "none") != 0)
-        return slao_fail(SLAO_BAD_INPUT, "%s: %s is \"%s\": slao supports only plain RoPE", path,
-                         key, scaling);
+    double attention = 1;
+    family_key(key, config, "rope.scaling.attn_factor");
+    SLAO_TRY(slao_gguf_real(gguf, key, &attention, &found));
+    if (attention != 1)
+        return slao_fail(SLAO_BAD_INPUT, "%s: %s is %g: slao supports only 1", path, key,
+                         attention);
+    /* Which of its layers have the window, a file of a family that has it in some does not say. */
+    if (config->window && config->family->window == SLAO_OPTIONAL_WINDOW)
+        return slao_fail(SLAO_BAD_INPUT,
+                         "%s: %s.attention.sliding_window is %lld: slao supports it in files of "
+                         "other architectures",
+                         path, config->family->gguf_name, (long long)config->window);
     return SLAO_OK;
 }
 
@@ -107,6 +130,7 @@ slao_status slao_config_from_gguf(slao_model_config *config, const slao_gguf *gg
     SLAO_TRY(slao_config_set_family(config, offsetof(slao_model_family, gguf_name), architecture,
                                     path, "general.architecture"));
     SLAO_TRY(read_sizes(config, gguf));
+    SLAO_TRY(read_gguf_rope(config, gguf, path));
     SLAO_TRY(slao_config_check(config, path));
     SLAO_TRY(check_gguf_features(config, gguf, path));
     return read_gguf_tokens(config, gguf, path);

@@ -5,6 +5,9 @@
 
 #include "model/config.h"
 
+/* Bytes that a model's JSON files may have. */
+enum { SLAO_CONFIG_MOST = 100000000 };
+
 /* Sets the family whose text at `column` (an offset into slao_model_family) is `value`; a family
  * that is not in the table is SLAO_BAD_INPUT naming those that are. */
 slao_status slao_config_set_family(slao_model_config *config, size_t column, const char *value,

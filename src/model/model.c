@@ -1,8 +1,8 @@
 #include "model/model.h"
 
 #include "base/memory.h"
+#include "model/rope.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +36,22 @@ static slao_status take(walk *w, const float **place, int64_t count, bool stacke
     return add(&w->n_values, count);
 }
 
+/* The biases of q, k and v, stacked like their weights. */
+static slao_status walk_biases(walk *w, slao_layer *layer, const slao_model_config *config,
+                               int64_t index) {
+    for (slao_module module = SLAO_Q_PROJ; module <= SLAO_V_PROJ; module++) {
+        int64_t d_out, d_in;
+        char name[96];
+        slao_module_shape(config, module, &d_out, &d_in);
+        snprintf(name, sizeof name, "model.layers.%lld.%s.bias", (long long)index,
+                 slao_module_path(module));
+        const float *part;
+        const float **place = module == SLAO_Q_PROJ ? &layer->qkv_bias : &part;
+        SLAO_TRY(take(w, place, d_out, module != SLAO_Q_PROJ, name));
+    }
+    return SLAO_OK;
+}
+
 static slao_status walk_layer(walk *w, slao_layer *layer, const slao_model_config *config,
                               int64_t index) {
     char name[96];
@@ -57,7 +73,9 @@ static slao_status walk_layer(walk *w, slao_layer *layer, const slao_model_confi
         bool stacked = module == SLAO_K_PROJ || module == SLAO_V_PROJ || module == SLAO_UP_PROJ;
         SLAO_TRY(take(w, &layer->weights[module], count, stacked, name));
     }
-    return SLAO_OK;
+    layer->qkv_bias = NULL;
+    return config->family && config->family->qkv_bias ? walk_biases(w, layer, config, index)
+                                                      : SLAO_OK;
 }
 
 static slao_status walk_model(walk *w, slao_model *model, const slao_model_config *config) {
@@ -98,11 +116,8 @@ static slao_status build(slao_model *model, float *values) {
     }
     walk w = {.values = values};
     SLAO_TRY(walk_model(&w, model, config));
-    int64_t half = config->head_dim / 2;
-    SLAO_TRY(slao_allocate(&model->rope_frequencies, (size_t)half, sizeof(float)));
-    for (int64_t i = 0; i < half; i++) /* in fp32, as the reference computes them */
-        model->rope_frequencies[i] =
-            1.0F / powf((float)config->rope_theta, (float)(2 * i) / (float)config->head_dim);
+    SLAO_TRY(slao_allocate(&model->rope_frequencies, (size_t)config->head_dim / 2, sizeof(float)));
+    slao_rope_frequencies(model->rope_frequencies, config);
     return SLAO_OK;
 }
 

@@ -2,7 +2,8 @@
  *
  *   embedding  vocabulary x hidden
  *   per layer  input norm (hidden), q, k, v (stacked: one matrix of q+k+v rows), o,
- *              post-attention norm (hidden), gate, up (stacked), down
+ *              post-attention norm (hidden), gate, up (stacked), down; in families that have it
+ *              the bias of q, k, v (stacked)
  *   final norm (hidden); head (vocabulary x hidden, or the embedding itself when tied)
  */
 #ifndef SLAO_MODEL_MODEL_H
@@ -15,6 +16,7 @@ typedef struct {
     const float *input_norm, *post_norm;
     const float *
         weights[SLAO_N_MODULES]; /* d_out x d_in each; q, k, v and gate, up lie one after another */
+    const float *qkv_bias;       /* q + k + v widths; NULL where there is none */
 } slao_layer;
 
 typedef struct {

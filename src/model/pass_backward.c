@@ -109,7 +109,8 @@ static slao_status attention_backward(slao_pass *pass, int64_t index, const slao
         }
         memset(d_qkv, 0, (size_t)(rows * stride) * sizeof *d_qkv);
         SLAO_TRY(slao_attention_backward(
-            config, upper, kept->queries, cache->keys + index * cache->slots * kv_width,
+            config, slao_model_window(config, index), upper, kept->queries,
+            cache->keys + index * cache->slots * kv_width,
             cache->values + index * cache->slots * kv_width, kept->attended, kept->lse, d_attended,
             d_queries, (slao_matrix_out){d_k, stride}, (slao_matrix_out){d_v, stride},
             pass->arena));

@@ -3,6 +3,7 @@
 #include "linalg/vec.h"
 #include "model/attention.h"
 #include "model/pass_parts.h"
+#include "model/rope.h"
 
 #include <math.h>
 #include <string.h>
@@ -10,22 +11,10 @@
 /* ---- Forward ---- */
 
 static slao_status rope_tables(slao_pass *pass) {
-    const slao_batch *batch = pass->batch;
-    int64_t half = pass->model->config.head_dim / 2, row = 0;
-    SLAO_TRY(slao_pass_take(pass, &pass->cosines, batch->n_rows, half));
-    SLAO_TRY(slao_pass_take(pass, &pass->sines, batch->n_rows, half));
-    for (int64_t s = 0; s < batch->n_spans; s++) {
-        const slao_span *span = &batch->spans[s];
-        int64_t position = batch->segments[span->segment].position + span->from;
-        for (int64_t i = 0; i < span->count; i++, row++, position++) {
-            for (int64_t j = 0; j < half; j++) {
-                float angle =
-                    (float)position * pass->model->rope_frequencies[j]; /* fp32, as the reference */
-                pass->cosines[row * half + j] = cosf(angle);
-                pass->sines[row * half + j] = sinf(angle);
-            }
-        }
-    }
+    int64_t half = pass->model->config.head_dim / 2;
+    SLAO_TRY(slao_pass_take(pass, &pass->cosines, pass->batch->n_rows, half));
+    SLAO_TRY(slao_pass_take(pass, &pass->sines, pass->batch->n_rows, half));
+    slao_rope_tables(pass->cosines, pass->sines, pass->batch, pass->model->rope_frequencies, half);
     return SLAO_OK;
 }
 
@@ -63,6 +52,8 @@ static slao_status attention_forward(slao_pass *pass, int64_t index, const slao_
     slao_multiply_transposed((slao_matrix_out){qkv, stride}, x,
                              (slao_matrix){layer->weights[SLAO_Q_PROJ], hidden}, rows, stride,
                              hidden, 1, 0);
+    for (int64_t row = 0; layer->qkv_bias && row < rows; row++)
+        slao_vec()->add(qkv + row * stride, layer->qkv_bias, (size_t)stride);
     float *k = qkv + q_width, *v = k + kv_width;
     SLAO_TRY(slao_pairs_add(pass, pairs, index, SLAO_Q_PROJ, x, (slao_matrix_out){qkv, stride}));
     SLAO_TRY(slao_pairs_add(pass, pairs, index, SLAO_K_PROJ, x, (slao_matrix_out){k, stride}));
@@ -76,8 +67,8 @@ static slao_status attention_forward(slao_pass *pass, int64_t index, const slao_
                              hidden);
     const float *keys = cache->keys + index * cache->slots * kv_width;
     const float *values = cache->values + index * cache->slots * kv_width;
-    SLAO_TRY(slao_attention(config, upper, kept->queries, keys, values, kept->attended, kept->lse,
-                            pass->arena));
+    SLAO_TRY(slao_attention(config, slao_model_window(config, index), upper, kept->queries, keys,
+                            values, kept->attended, kept->lse, pass->arena));
     x = (slao_matrix){kept->attended, q_width};
     slao_matrix_out out = {pass->stream, hidden};
     slao_multiply_transposed(out, x, (slao_matrix){layer->weights[SLAO_O_PROJ], q_width},

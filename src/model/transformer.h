@@ -2,6 +2,7 @@
  *
  *   x_0 = embedding[id]
  *   per layer:  a = x + W_o attention(rotate(W_q n), rotate(W_k n), W_v n),  n = rms_norm(x)
+ *               (+ biases of q, k and v, in families that have them)
  *               x' = a + W_down (silu(W_gate m) * W_up m),                   m = rms_norm(a)
  *   logits = head rms_norm(x_L), at answer rows only
  *

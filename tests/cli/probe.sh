@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A tiny Llama with an adapter on every linear module: loss, logits, all gradients and three AdamW steps equal those
-# of transformers and peft (tests/reference/make_tiny_llama.py made the values).
+# of transformers and peft (tests/reference/make_tiny_models.py made the values).
 set -euo pipefail
 fixture=$SLAO_SOURCE/tests/fixtures/tiny-llama
 work=$(mktemp -d)

@@ -157,13 +157,31 @@ static void write_json(const cJSON *object, const char *folder, const char *name
     free(text);
 }
 
-/* The config of a folder whose config.json is that of the tiny model with one key set. */
+/* Sets all keys of a JSON object given as text. */
+static void add_keys(cJSON *object, const char *text) {
+    cJSON *given = cJSON_Parse(text), *item;
+    assert_non_null(given);
+    cJSON_ArrayForEach (item, given) {
+        char *value;
+        assert_ok(slao_json_print(&value, item));
+        set_key(object, item->string, value);
+        free(value);
+    }
+    cJSON_Delete(given);
+}
+
+/* The config of a folder whose config.json is that of the tiny model with one key set, or those of
+ * an object given as `key`. */
 static slao_status try_config(slao_model_config *config, const char *key, const char *value) {
     char *folder = scratch_folder(), *path = fixture("tiny/config.json");
     cJSON *root;
     bool tied_said;
     assert_ok(slao_json_load(&root, path));
-    if (key)
+    if (key && strcmp(key, "rope_scaling") == 0) /* the old spelling instead of the new one */
+        set_key(root, "rope_parameters", NULL);
+    if (key && *key == '{')
+        add_keys(root, key);
+    else if (key)
         set_key(root, key, value);
     write_json(root, folder, "config.json");
     slao_status status = slao_config_from_folder(config, &tied_said, folder);
@@ -203,8 +221,80 @@ static void test_config_defaults(void **state) {
     assert_int_equal(config.eos, -1);
     assert_int_equal(config.n_end_tokens, 0);
     assert_ok(try_config(&config, "rope_scaling", "{\"type\":\"default\"}"));
-    assert_ok(try_config(&config, "use_sliding_window", "false"));
+    assert_near(config.rope_theta, 10000, 0);
     assert_ok(try_config(&config, "a_new_key", "[1]"));
+}
+
+#define LLAMA3                                                                                     \
+    "\"factor\":8,\"low_freq_factor\":1,\"high_freq_factor\":4,\"original_max_position_"           \
+    "embeddings\":32"
+
+static void test_rope_scalings(void **state) {
+    (void)state;
+    static const char *const spellings[] = {
+        "{\"rope_parameters\":null,\"rope_theta\":9,\"rope_scaling\":{\"type\":\"llama3\"," LLAMA3
+        "}}",
+        "{\"rope_parameters\":null,\"rope_theta\":9,\"rope_scaling\":{\"rope_type\":"
+        "\"llama3\"," LLAMA3 "}}",
+        "{\"rope_parameters\":{\"rope_type\":\"llama3\",\"rope_theta\":9," LLAMA3 "}}",
+        "{\"rope_theta\":9,\"rope_parameters\":{\"rope_type\":\"llama3\"," LLAMA3
+        "},\"rope_scaling\":{\"type\":\"llama3\"," LLAMA3 "}}",
+    };
+    slao_model_config config;
+    for (size_t i = 0; i < sizeof spellings / sizeof *spellings; i++) {
+        assert_ok(try_config(&config, spellings[i], NULL));
+        assert_int_equal(config.rope.type, SLAO_ROPE_LLAMA3);
+        assert_near(config.rope.factor, 8, 0);
+        assert_near(config.rope.low_frequency, 1, 0);
+        assert_near(config.rope.high_frequency, 4, 0);
+        assert_int_equal(config.rope.original_positions, 32);
+        assert_near(config.rope_theta, 9, 0);
+    }
+    assert_ok(try_config(&config, "rope_parameters",
+                         "{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":1,"
+                         "\"high_freq_factor\":4}"));
+    assert_int_equal(config.rope.original_positions, 64); /* max_position_embeddings */
+    assert_ok(try_config(&config, "rope_scaling", "{\"type\":\"linear\",\"factor\":2}"));
+    assert_int_equal(config.rope.type, SLAO_ROPE_LINEAR);
+    assert_ok(try_config(&config, "rope_scaling", "null"));
+    assert_int_equal(config.rope.type, SLAO_ROPE_DEFAULT);
+}
+
+static void test_families(void **state) {
+    (void)state;
+    const struct {
+        const char *keys;
+        int64_t window, window_layer, kv_heads;
+    } cases[] = {
+        {"{\"model_type\":\"mistral\"}", 4096, 0, 2},
+        {"{\"model_type\":\"mistral\",\"sliding_window\":null}", 0, 0, 2},
+        {"{\"model_type\":\"mistral\",\"sliding_window\":7}", 7, 0, 2},
+        {"{\"model_type\":\"mistral\",\"num_key_value_heads\":null}", 4096, 0, 4},
+        {"{\"model_type\":\"qwen2\"}", 0, 0, 2},
+        {"{\"model_type\":\"qwen2\",\"sliding_window\":7}", 0, 0, 2},
+        {"{\"model_type\":\"qwen2\",\"sliding_window\":7,\"use_sliding_window\":true}", 0, 0, 2},
+        {"{\"model_type\":\"qwen2\",\"sliding_window\":7,\"use_sliding_window\":true,"
+         "\"max_window_layers\":1}",
+         7, 1, 2},
+        {"{\"model_type\":\"qwen2\",\"sliding_window\":7,\"use_sliding_window\":true,\"layer_"
+         "types\":"
+         "[\"sliding_attention\",\"sliding_attention\"]}",
+         7, 0, 2},
+        {"{\"layer_types\":[\"full_attention\",\"full_attention\"]}", 0, 0, 2},
+        {"{\"sliding_window\":7,\"use_sliding_window\":false}", 0, 0, 2},
+    };
+    slao_model_config config;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_ok(try_config(&config, cases[i].keys, NULL));
+        assert_int_equal(config.window, cases[i].window);
+        assert_int_equal(config.window_layer, cases[i].window_layer);
+        assert_int_equal(config.kv_heads, cases[i].kv_heads);
+        assert_int_equal(slao_model_window(&config, 1), cases[i].window);
+        assert_int_equal(slao_model_window(&config, 0), cases[i].window_layer ? 0 : config.window);
+    }
+    assert_ok(
+        try_config(&config, "{\"model_type\":\"mistral\",\"max_position_embeddings\":null}", NULL));
+    assert_int_equal(config.max_positions, 131072);
 }
 
 static void test_refused_configs(void **state) {
@@ -213,7 +303,7 @@ static void test_refused_configs(void **state) {
         const char *key, *value, *message;
     } cases[] = {
         {"model_type", "\"gpt2\"",
-         "model_type is \"gpt2\": slao supports the architectures: llama"},
+         "model_type is \"gpt2\": slao supports the architectures: llama, mistral, qwen2"},
         {"model_type", NULL, "model_type is missing"},
         {"hidden_size", NULL, "hidden_size is missing"},
         {"hidden_size", "0", "hidden_size is 0"},
@@ -226,14 +316,34 @@ static void test_refused_configs(void **state) {
         {"rope_parameters", "{\"rope_theta\":\"x\"}",
          "rope_parameters.rope_theta must be a number"},
         {"rope_parameters", "{\"rope_type\":\"yarn\"}", "rope_parameters.rope_type is \"yarn\""},
-        {"rope_scaling", "{\"type\":\"linear\",\"factor\":2}", "rope_scaling.type is \"linear\""},
-        {"rope_scaling", "{\"rope_type\":\"llama3\"}", "rope_scaling.rope_type is \"llama3\""},
-        {"rope_scaling", "{\"factor\":2}", "rope_scaling.factor"},
-        {"rope_scaling", "{\"rope_type\":3}", "not a string"},
+        {"rope_scaling", "{\"type\":\"dynamic\",\"factor\":2}", "rope_scaling.type is \"dynamic\""},
+        {"rope_scaling", "{\"rope_type\":\"longrope\",\"short_factor\":[1]}",
+         "rope_scaling.rope_type is \"longrope\""},
+        {"rope_scaling", "{\"type\":\"linear\"}", "factor is 0"},
+        {"rope_scaling", "{\"type\":\"linear\",\"factor\":-2}", "factor is -2"},
+        {"rope_scaling", "{\"rope_type\":\"llama3\",\"factor\":8}", "low_freq_factor 0 must be"},
+        {"rope_scaling",
+         "{\"rope_type\":\"llama3\",\"original_max_position_embeddings\":-1," LLAMA3 "}",
+         "rope_scaling.original_max_position_embeddings is given twice"},
+        {"rope_scaling", "{\"rope_type\":\"linear\",\"factor\":2,\"attention_factor\":2}",
+         "rope_scaling.attention_factor is not a key"},
+        {"rope_scaling", "{\"factor\":2}", "rope_scaling.factor is 2, but its type is \"default\""},
+        {"rope_scaling", "{\"rope_type\":3}", "rope_scaling.rope_type must be a string"},
+        {"rope_scaling", "\"yarn\"", "config.json: rope_scaling must be an object"},
+        {"{\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}}", NULL, "rope_parameters differ"},
+        {"partial_rotary_factor", "0.5", "partial_rotary_factor is 0.5"},
         {"rope_parameters", "{\"partial_rotary_factor\":0.5}", "partial_rotary_factor"},
         {"attention_bias", "true", "attention_bias"},
         {"mlp_bias", "true", "mlp_bias"},
-        {"sliding_window", "4096", "sliding_window"},
+        {"sliding_window", "4096", "sliding_window is 4096, but a llama model has none"},
+        {"{\"model_type\":\"mistral\",\"sliding_window\":0}", NULL, "sliding_window is 0"},
+        {"{\"model_type\":\"mistral\",\"sliding_window\":-5}", NULL, "sliding_window is -5"},
+        {"{\"model_type\":\"qwen2\",\"num_key_value_heads\":3}", NULL, "cannot share 3"},
+        {"layer_types", "[\"full_attention\"]", "layer_types names 1 layers, but there are 2"},
+        {"layer_types", "[\"full_attention\",\"chunked_attention\"]", "layer_types[1] must be"},
+        {"layer_types", "[\"sliding_attention\",\"full_attention\"]",
+         "layer_types[1] is \"full_att"},
+        {"layer_types", "[\"full_attention\",\"sliding_attention\"]", "do not say the same"},
         {"quantization_config", "{}", "quantization_config"},
         {"hidden_act", "\"gelu\"", "hidden_act is \"gelu\""},
         {"eos_token_id", "[1,2,3,4,5,6,7,8,9]", "more than 8 end tokens"},
@@ -315,6 +425,14 @@ static void test_gguf_configs(void **state) {
     assert_ok(try_gguf_config(&config, "llama.attention.key_length", 16, 0, NULL));
     assert_int_equal(config.head_dim, 16);
     assert_ok(try_gguf_config(&config, "llama.rope.scaling.type", 0, 0, "none"));
+    assert_int_equal(config.rope.type, SLAO_ROPE_DEFAULT);
+    assert_ok(try_gguf_config(&config, "llama.rope.scaling.type", 0, 0, "linear"));
+    assert_int_equal(config.rope.type, SLAO_ROPE_DEFAULT); /* by 1 */
+    assert_ok(try_gguf_config(&config, "llama.rope.scale_linear", 0, 4, NULL));
+    assert_int_equal(config.rope.type, SLAO_ROPE_LINEAR);
+    assert_near(config.rope.factor, 4, 0);
+    assert_ok(try_gguf_config(&config, "llama.attention.sliding_window", 64, 0, NULL));
+    assert_int_equal(config.window, 64);
     assert_ok(try_gguf_config(&config, "llama.rope.dimension_count", 8, 0, NULL));
     const struct {
         const char *key;
@@ -330,10 +448,11 @@ static void test_gguf_configs(void **state) {
         {"llama.attention.head_count_kv", 3, 0, NULL, "cannot share 3"},
         {"llama.rope.dimension_count", 4, 0, NULL, "llama.rope.dimension_count is 4"},
         {"llama.attention.value_length", 4, 0, NULL, "llama.attention.value_length is 4"},
-        {"llama.attention.sliding_window", 64, 0, NULL, "llama.attention.sliding_window is 64"},
+        {"llama.attention.sliding_window", UINT32_MAX, 0, NULL, "sliding window is 4294967295"},
         {"llama.expert_count", 8, 0, NULL, "llama.expert_count is 8"},
         {"llama.rope.scaling.factor", 0, 2, NULL, "llama.rope.scaling.factor is 2"},
-        {"llama.rope.scale_linear", 0, 4, NULL, "llama.rope.scale_linear is 4"},
+        {"llama.rope.scaling.attn_factor", 0, 2, NULL, "llama.rope.scaling.attn_factor is 2"},
+        {"llama.rope.scale_linear", 0, -4, NULL, "factor is -4"},
         {"llama.rope.scaling.type", 0, 0, "yarn", "llama.rope.scaling.type is \"yarn\""},
         {"llama.rope.freq_base", 0, -1, NULL, "base is -1"},
         {"tokenizer.ggml.eos_token_id", UINT32_MAX, 0, NULL, "eos_token_id is 4294967295"},
@@ -571,6 +690,8 @@ int main(void) {
         cmocka_unit_test(test_default_model_values),
         cmocka_unit_test(test_folder_and_gguf_agree),
         cmocka_unit_test(test_config_defaults),
+        cmocka_unit_test(test_rope_scalings),
+        cmocka_unit_test(test_families),
         cmocka_unit_test(test_refused_configs),
         cmocka_unit_test(test_gguf_configs),
         cmocka_unit_test(test_heads),

@@ -164,9 +164,11 @@ static void test_shared_rows_are_counted_once(void **state) {
 
 /* The logits after token n of a sequence fed whole equal those after feeding tokens one by one over
  * a cache. */
-static void test_decoding_equals_whole_sequences(void **state) {
-    (void)state;
+/* With a window (0: none) from the second layer on. */
+static void check_decoding(int64_t window) {
     fixture f = fixture_new(all_modules, 7, 0);
+    f.model->config.window = window;
+    f.model->config.window_layer = 1;
     slao_low_ranks view;
     assert_ok(slao_lora_view(&view, f.lora, NULL, &tiny_config));
     enum { N = 12, START = 5 };
@@ -225,6 +227,17 @@ static void test_decoding_equals_whole_sequences(void **state) {
     fixture_free(&f);
 }
 
+static void test_decoding_equals_whole_sequences(void **state) {
+    (void)state;
+    check_decoding(0);
+}
+
+static void test_decoding_in_a_window(void **state) {
+    (void)state;
+    for (int64_t window = 1; window <= 12; window++)
+        check_decoding(window);
+}
+
 /* Two spans next to each other, the second one in the middle of its segment. */
 static void test_answering_rows(void **state) {
     (void)state;
@@ -277,6 +290,7 @@ int main(void) {
         cmocka_unit_test(test_sharing_changes_nothing),
         cmocka_unit_test(test_shared_rows_are_counted_once),
         cmocka_unit_test(test_decoding_equals_whole_sequences),
+        cmocka_unit_test(test_decoding_in_a_window),
         cmocka_unit_test(test_answering_rows),
         cmocka_unit_test(test_foreign_ids_are_refused),
     };
