@@ -7,9 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+static double scale_of(double alpha, int64_t rank, bool rslora) {
+    return alpha / (rslora ? sqrt((double)rank) : (double)rank);
+}
+
 double slao_lora_scale(const slao_lora_settings *settings) {
-    double rank = (double)settings->rank;
-    return settings->alpha / (settings->rslora ? sqrt(rank) : rank);
+    return scale_of(settings->alpha, settings->rank, settings->rslora);
 }
 
 slao_status slao_lora_check(const slao_lora_settings *settings, const slao_model_config *config) {
@@ -31,34 +34,40 @@ slao_status slao_lora_check(const slao_lora_settings *settings, const slao_model
     return any ? SLAO_OK : slao_fail(SLAO_BAD_INPUT, "lora.targets names no module");
 }
 
-/* Counts the sites, and fills them in where there is a place for them. */
-static void list_sites(slao_lora *lora, const slao_model_config *config) {
+/* Carves the values for the sites, whose shapes are set. */
+static slao_status allocate_values(slao_lora *lora) {
+    lora->n_values = 0;
+    for (int64_t i = 0; i < lora->n_sites; i++)
+        lora->n_values += lora->sites[i].rank * (lora->sites[i].d_in + lora->sites[i].d_out);
+    SLAO_TRY(slao_allocate(&lora->values, (size_t)lora->n_values, sizeof *lora->values));
+    float *at = lora->values;
+    for (int64_t i = 0; i < lora->n_sites; i++) {
+        slao_site *site = &lora->sites[i];
+        site->scale = scale_of(site->alpha, site->rank, lora->settings.rslora);
+        site->a = at;
+        site->b = site->a + site->rank * site->d_in;
+        at = site->b + site->rank * site->d_out;
+    }
+    return SLAO_OK;
+}
+
+static slao_status build(slao_lora *lora, const slao_model_config *config) {
     const slao_lora_settings *settings = &lora->settings;
-    lora->n_sites = lora->n_values = 0;
+    SLAO_TRY(slao_lora_check(settings, config));
+    SLAO_TRY(slao_allocate(&lora->sites, (size_t)(config->layers * SLAO_N_MODULES),
+                           sizeof *lora->sites));
+    lora->every_layer = true;
     for (int64_t layer = 0; layer < config->layers; layer++) {
         for (slao_module module = 0; module < SLAO_N_MODULES; module++) {
             if (!settings->targets[module])
                 continue;
-            slao_site site = {.layer = layer, .module = module};
-            slao_module_shape(config, module, &site.d_out, &site.d_in);
-            if (lora->sites) {
-                site.a = lora->values + lora->n_values;
-                site.b = site.a + settings->rank * site.d_in;
-                lora->sites[lora->n_sites] = site;
-            }
-            lora->n_sites++;
-            lora->n_values += settings->rank * (site.d_in + site.d_out);
+            slao_site *site = &lora->sites[lora->n_sites++];
+            *site = (slao_site){
+                .layer = layer, .module = module, .rank = settings->rank, .alpha = settings->alpha};
+            slao_module_shape(config, module, &site->d_out, &site->d_in);
         }
     }
-}
-
-static slao_status build(slao_lora *lora, const slao_model_config *config) {
-    SLAO_TRY(slao_lora_check(&lora->settings, config));
-    list_sites(lora, config);
-    SLAO_TRY(slao_allocate(&lora->values, (size_t)lora->n_values, sizeof *lora->values));
-    SLAO_TRY(slao_allocate(&lora->sites, (size_t)lora->n_sites, sizeof *lora->sites));
-    list_sites(lora, config);
-    return SLAO_OK;
+    return allocate_values(lora);
 }
 
 slao_status slao_lora_new(slao_lora **lora, const slao_lora_settings *settings,
@@ -66,6 +75,47 @@ slao_status slao_lora_new(slao_lora **lora, const slao_lora_settings *settings,
     SLAO_TRY(slao_allocate(lora, 1, sizeof **lora));
     (*lora)->settings = *settings;
     slao_status status = build(*lora, config);
+    if (status != SLAO_OK) {
+        slao_lora_free(*lora);
+        *lora = NULL;
+    }
+    return status;
+}
+
+/* The site whose rank and alpha most sites have; the first of them where several are equally
+ * common. */
+static const slao_site *commonest(const slao_site *sites, int64_t n_sites) {
+    const slao_site *best = sites;
+    int64_t best_count = 0;
+    for (int64_t i = 0; i < n_sites; i++) {
+        int64_t count = 0;
+        for (int64_t j = 0; j < n_sites; j++)
+            count += sites[j].rank == sites[i].rank && sites[j].alpha == sites[i].alpha;
+        if (count > best_count) {
+            best = &sites[i];
+            best_count = count;
+        }
+    }
+    return best;
+}
+
+slao_status slao_lora_from_sites(slao_lora **lora, const slao_lora_settings *settings,
+                                 const slao_site *sites, int64_t n_sites) {
+    SLAO_INVARIANT(n_sites > 0);
+    SLAO_TRY(slao_allocate(lora, 1, sizeof **lora));
+    const slao_site *most = commonest(sites, n_sites);
+    **lora = (slao_lora){.settings = {.rank = most->rank,
+                                      .alpha = most->alpha,
+                                      .dropout = settings->dropout,
+                                      .rslora = settings->rslora},
+                         .n_sites = n_sites};
+    slao_status status = slao_allocate(&(*lora)->sites, (size_t)n_sites, sizeof *sites);
+    if (status == SLAO_OK) {
+        memcpy((*lora)->sites, sites, (size_t)n_sites * sizeof *sites);
+        for (int64_t i = 0; i < n_sites; i++)
+            (*lora)->settings.targets[sites[i].module] = true;
+        status = allocate_values(*lora);
+    }
     if (status != SLAO_OK) {
         slao_lora_free(*lora);
         *lora = NULL;
@@ -104,8 +154,8 @@ void slao_lora_free(slao_lora *lora) {
     free(lora);
 }
 
-bool slao_lora_same_shape(const slao_lora *a, const slao_lora *b) {
-    if (a->n_sites != b->n_sites || a->settings.rank != b->settings.rank)
+bool slao_lora_same_sites(const slao_lora *a, const slao_lora *b) {
+    if (a->n_sites != b->n_sites)
         return false;
     for (int64_t i = 0; i < a->n_sites; i++) {
         const slao_site *x = &a->sites[i], *y = &b->sites[i];
@@ -114,6 +164,61 @@ bool slao_lora_same_shape(const slao_lora *a, const slao_lora *b) {
             return false;
     }
     return true;
+}
+
+bool slao_lora_same_shape(const slao_lora *a, const slao_lora *b) {
+    if (!slao_lora_same_sites(a, b))
+        return false;
+    for (int64_t i = 0; i < a->n_sites; i++) {
+        if (a->sites[i].rank != b->sites[i].rank)
+            return false;
+    }
+    return true;
+}
+
+static double inner(const float *x, const float *y, int64_t n) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)x[i] * (double)y[i];
+    return sum;
+}
+
+/* trace((B^T B) (A A^T)); `gram` holds the r x r matrix B^T B. Zeros are passed over: a change of
+ * full rank has an identity for one factor. */
+static double squared_norm(const slao_site *site, double *gram) {
+    int64_t rank = site->rank;
+    memset(gram, 0, (size_t)(rank * rank) * sizeof *gram);
+    for (int64_t i = 0; i < site->d_out; i++) {
+        const float *row = site->b + i * rank;
+        for (int64_t p = 0; p < rank; p++) {
+            for (int64_t q = 0; q < rank && row[p] != 0; q++)
+                gram[p * rank + q] += (double)row[p] * (double)row[q];
+        }
+    }
+    double trace = 0;
+    for (int64_t p = 0; p < rank; p++) {
+        for (int64_t q = 0; q < rank; q++) {
+            if (gram[p * rank + q] != 0)
+                trace += gram[p * rank + q] *
+                         inner(site->a + q * site->d_in, site->a + p * site->d_in, site->d_in);
+        }
+    }
+    return trace > 0 ? trace : 0; /* rounding may leave a zero just below it */
+}
+
+slao_status slao_lora_norm(const slao_lora *lora, double *norm) {
+    int64_t rank = 0;
+    for (int64_t i = 0; i < lora->n_sites; i++)
+        rank = lora->sites[i].rank > rank ? lora->sites[i].rank : rank;
+    double *gram, squares = 0;
+    SLAO_TRY(slao_allocate(&gram, (size_t)(rank * rank), sizeof *gram));
+    for (int64_t i = 0; i < lora->n_sites; i++) {
+        double scale = lora->sites[i].scale;
+        squares += scale * scale * squared_norm(&lora->sites[i], gram);
+    }
+    free(gram);
+    *norm = sqrt(squares);
+    return SLAO_OK;
 }
 
 void slao_lora_tensor_name(char name[SLAO_LORA_NAME], const slao_site *site, char factor) {
@@ -133,7 +238,6 @@ slao_status slao_lora_view(slao_low_ranks *view, const slao_lora *lora, float *g
                            n_lists * sizeof *memory.lists +
                                (size_t)lora->n_sites * sizeof *memory.pairs));
     memory.pairs = (slao_low_rank *)(void *)(memory.lists + n_lists);
-    float scale = (float)slao_lora_scale(&lora->settings);
     for (int64_t i = 0; i < lora->n_sites; i++) {
         const slao_site *site = &lora->sites[i];
         memory.pairs[i] = (slao_low_rank){
@@ -141,8 +245,8 @@ slao_status slao_lora_view(slao_low_ranks *view, const slao_lora *lora, float *g
             .b = site->b,
             .grad_a = gradients ? gradients + (site->a - lora->values) : NULL,
             .grad_b = gradients ? gradients + (site->b - lora->values) : NULL,
-            .rank = lora->settings.rank,
-            .scale = scale,
+            .rank = site->rank,
+            .scale = (float)site->scale,
             .dropout = gradients ? (float)lora->settings.dropout : 0,
         };
         memory.lists[site->layer * SLAO_N_MODULES + site->module] =

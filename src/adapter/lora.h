@@ -5,6 +5,11 @@
  *
  *   values: [ A of site 0 | B of site 0 | A of site 1 | B of site 1 | ... ]     one allocation
  *             sites ordered by layer, then by module
+ *
+ * What is trained has the rank and alpha of its settings at every site. Adapters that were read or
+ * merged may have others at each site (PEFT's rank_pattern and alpha_pattern), and a change of full
+ * rank is a pair too: one factor is the change itself, the other, on its smaller side, the
+ * identity.
  */
 #ifndef SLAO_ADAPTER_LORA_H
 #define SLAO_ADAPTER_LORA_H
@@ -22,12 +27,14 @@ typedef struct {
 typedef struct {
     int64_t layer;
     slao_module module;
-    int64_t d_out, d_in;
-    float *a, *b; /* into values */
+    int64_t d_out, d_in, rank;
+    double alpha, scale; /* scale: s, made of alpha and rank */
+    float *a, *b;        /* into values */
 } slao_site;
 
 typedef struct {
-    slao_lora_settings settings;
+    slao_lora_settings settings; /* rank and alpha: those of most sites, if they differ */
+    bool every_layer;            /* known to sit on the targets of every layer of its model */
     int64_t n_sites;
     slao_site *sites;
     int64_t n_values;
@@ -41,13 +48,25 @@ slao_status slao_lora_check(const slao_lora_settings *settings, const slao_model
 /* All zeros, with the sites that `settings`, which are checked, name. */
 slao_status slao_lora_new(slao_lora **lora, const slao_lora_settings *settings,
                           const slao_model_config *config);
+
+/* All zeros, with the sites given: their layer, module, shape, rank and alpha are taken over, the
+ * rest is set. They are ordered by layer, then by module, and differ. Of the settings, dropout and
+ * rslora are taken over. Not of every layer. */
+slao_status slao_lora_from_sites(slao_lora **lora, const slao_lora_settings *settings,
+                                 const slao_site *sites, int64_t n_sites);
 slao_status slao_lora_copy(slao_lora **copy, const slao_lora *lora);
 void slao_lora_free(slao_lora *lora); /* NULL is allowed */
 
 double slao_lora_scale(const slao_lora_settings *settings); /* s */
 
-/* The same sites and the same rank: tensors can be added entry by entry. */
+/* The same sites, of equal widths: the changes s B A can be added. */
+bool slao_lora_same_sites(const slao_lora *a, const slao_lora *b);
+
+/* The same sites and ranks: tensors can be added entry by entry. */
 bool slao_lora_same_shape(const slao_lora *a, const slao_lora *b);
+
+/* ||s B A||_F over all sites together, by ||B A||_F^2 = trace((B^T B) (A A^T)), in fp64. */
+slao_status slao_lora_norm(const slao_lora *lora, double *norm);
 
 /* The adapter as the model takes it. `gradients` (n_values, laid out as the values) makes the pairs
  * trained and turns dropout on; NULL makes them frozen. The view borrows adapter and gradients;

@@ -1,23 +1,16 @@
-#include "adapter/merge.h"
+#include "adapter/merge_parts.h"
 
 #include <string.h>
 
-static slao_status merge_asymmetric(slao_lora *merged, const slao_lora *finetuned, double lambda) {
-    SLAO_INVARIANT(slao_lora_same_shape(merged, finetuned));
-    for (int64_t i = 0; i < merged->n_sites; i++) {
-        const slao_site *to = &merged->sites[i], *from = &finetuned->sites[i];
-        int64_t rank = merged->settings.rank;
-        memcpy(to->a, from->a, (size_t)(rank * to->d_in) * sizeof *to->a);
-        for (int64_t k = 0; k < to->d_out * rank; k++)
-            to->b[k] = (float)((double)to->b[k] + lambda * ((double)from->b[k] - (double)to->b[k]));
-    }
-    return SLAO_OK;
-}
+static const slao_setting no_options[] = {{0}};
 
 const slao_merge_rule slao_merge_rules[] = {
-    {"asymmetric", "A of the new task, B a running mean weighted by lambda(i) (SLAO)",
-     merge_asymmetric},
-    {NULL, NULL, NULL},
+    {"asymmetric", "one factor of the new task, the other a running mean by lambda(i) (SLAO)", true,
+     slao_asymmetric_options, slao_merge_asymmetric, NULL},
+    {"average", "the mean of all changes", false, no_options, slao_merge_average, NULL},
+    {"task-arithmetic", "the sum of all changes, scaled", false, slao_task_arithmetic_options, NULL,
+     slao_merge_task_arithmetic},
+    {0},
 };
 
 const slao_merge_rule *slao_merge_rule_find(const char *name) {
@@ -26,4 +19,148 @@ const slao_merge_rule *slao_merge_rule_find(const char *name) {
             return rule;
     }
     return NULL;
+}
+
+slao_status slao_merge_choose(slao_merge_choice *choice, const char *name, const char *path) {
+    enum { MOST = 64 };
+    const char *names[MOST + 1] = {0};
+    const slao_merge_rule *rule = slao_merge_rule_find(name);
+    if (!rule) {
+        for (int i = 0; slao_merge_rules[i].name; i++) {
+            SLAO_INVARIANT(i < MOST);
+            names[i] = slao_merge_rules[i].name;
+        }
+        const char *nearest = slao_nearest(name, names);
+        return slao_fail(SLAO_BAD_INPUT, "%s: \"%s\" is not a merge rule that slao knows%s%s%s",
+                         path, name, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+                         nearest ? "\"?" : "");
+    }
+    *choice = (slao_merge_choice){.rule = rule};
+    for (int k = 0; rule->options[k].key; k++) {
+        SLAO_INVARIANT(k < SLAO_MAX_MERGE_OPTIONS);
+        choice->values[k] = rule->options[k].default_value;
+    }
+    return SLAO_OK;
+}
+
+slao_status slao_merge_set(slao_merge_choice *choice, const char *key, const char *value,
+                           slao_arena *arena, const char *path) {
+    const slao_setting *options = choice->rule->options;
+    int place = slao_setting_find(options, key);
+    if (place >= 0)
+        return slao_setting_read(&choice->values[place], &options[place], value, arena, path);
+    const char *names[SLAO_MAX_MERGE_OPTIONS + 1] = {0};
+    for (int k = 0; options[k].key; k++)
+        names[k] = options[k].key;
+    const char *nearest = slao_nearest(key, names);
+    return slao_fail(SLAO_BAD_INPUT, "%s: the rule %s has no option \"%s\"%s%s%s", path,
+                     choice->rule->name, key, nearest ? "; did you mean \"" : "",
+                     nearest ? nearest : "", nearest ? "\"?" : "");
+}
+
+static const char *value_of(const slao_merge_choice *choice, const char *key, int *place) {
+    *place = slao_setting_find(choice->rule->options, key);
+    SLAO_INVARIANT(*place >= 0);
+    return choice->values[*place];
+}
+
+double slao_merge_number(const slao_merge_choice *choice, const char *key) {
+    int place;
+    return slao_setting_number(value_of(choice, key, &place));
+}
+
+int slao_merge_name(const slao_merge_choice *choice, const char *key) {
+    int place;
+    const char *value = value_of(choice, key, &place);
+    return slao_setting_choice(&choice->rule->options[place], value);
+}
+
+/* ---- Do adapters fit together? ---- */
+
+static slao_status refuse_sites(const slao_lora *first, const slao_lora *other, int64_t number) {
+    for (int64_t i = 0; i < first->n_sites && i < other->n_sites; i++) {
+        const slao_site *x = &first->sites[i], *y = &other->sites[i];
+        if (x->layer != y->layer || x->module != y->module)
+            return slao_fail(
+                SLAO_BAD_INPUT,
+                "adapter %lld has %s of layer %lld where the first has %s of layer %lld: they must "
+                "sit on the same modules",
+                (long long)number, slao_module_name(y->module), (long long)y->layer,
+                slao_module_name(x->module), (long long)x->layer);
+        if (x->d_out != y->d_out || x->d_in != y->d_in)
+            return slao_fail(
+                SLAO_BAD_INPUT,
+                "adapter %lld is made for a %s of %lld x %lld in layer %lld, the first for "
+                "one of %lld x %lld: they are not of the same model",
+                (long long)number, slao_module_name(x->module), (long long)y->d_out,
+                (long long)y->d_in, (long long)x->layer, (long long)x->d_out, (long long)x->d_in);
+    }
+    return slao_fail(
+        SLAO_BAD_INPUT,
+        "adapter %lld sits on %lld modules, the first on %lld: they must sit on the same",
+        (long long)number, (long long)other->n_sites, (long long)first->n_sites);
+}
+
+static slao_status need_same_sites(const slao_lora *const *adapters, int64_t n) {
+    for (int64_t t = 1; t < n; t++) {
+        if (!slao_lora_same_sites(adapters[0], adapters[t]))
+            return refuse_sites(adapters[0], adapters[t], t + 1);
+    }
+    return SLAO_OK;
+}
+
+slao_status slao_merge_need_same_factors(const slao_lora *const *adapters, int64_t n) {
+    for (int64_t t = 1; t < n; t++) {
+        for (int64_t i = 0; i < adapters[0]->n_sites; i++) {
+            const slao_site *x = &adapters[0]->sites[i], *y = &adapters[t]->sites[i];
+            if (x->rank != y->rank)
+                return slao_fail(SLAO_BAD_INPUT,
+                                 "%s of layer %lld has rank %lld in adapter %lld, %lld in the "
+                                 "first: this rule merges factors, which must be of one shape",
+                                 slao_module_name(x->module), (long long)x->layer,
+                                 (long long)y->rank, (long long)(t + 1), (long long)x->rank);
+            if (x->scale != y->scale)
+                return slao_fail(SLAO_BAD_INPUT,
+                                 "%s of layer %lld is scaled by %g in adapter %lld, by %g in the "
+                                 "first: this rule merges factors, which must have one scale",
+                                 slao_module_name(x->module), (long long)x->layer, y->scale,
+                                 (long long)(t + 1), x->scale);
+        }
+    }
+    return SLAO_OK;
+}
+
+/* ---- Merging ---- */
+
+slao_status slao_merge_step(slao_lora **merged, const slao_merge_choice *choice,
+                            const slao_merge_moment *moment, const slao_lora *last,
+                            const slao_lora *finetuned, slao_merge_state *state) {
+    SLAO_INVARIANT(choice->rule->step && moment->i >= 2);
+    *merged = NULL;
+    const slao_lora *both[] = {last, finetuned};
+    SLAO_TRY(need_same_sites(both, 2));
+    return choice->rule->step(merged, choice, moment, last, finetuned, state);
+}
+
+slao_status slao_merge_list(slao_lora **merged, const slao_merge_choice *choice,
+                            const slao_lora *const *adapters, int64_t n, const double *lambdas) {
+    SLAO_INVARIANT(n >= 1 && (lambdas || !choice->rule->uses_lambda));
+    *merged = NULL;
+    SLAO_TRY(need_same_sites(adapters, n));
+    if (choice->rule->list)
+        return choice->rule->list(merged, choice, adapters, n);
+    slao_merge_state state = {{0}};
+    slao_lora *last;
+    SLAO_TRY(slao_lora_copy(&last, adapters[0]));
+    for (int64_t i = 2; i <= n; i++) {
+        slao_merge_moment moment = {.i = i, .lambda = lambdas ? lambdas[i - 1] : 0};
+        slao_lora *next;
+        slao_status status = slao_merge_step(&next, choice, &moment, last, adapters[i - 1], &state);
+        slao_lora_free(last);
+        if (status != SLAO_OK)
+            return slao_fail_context(status, "merging adapter %lld", (long long)i);
+        last = next;
+    }
+    *merged = last;
+    return SLAO_OK;
 }

@@ -72,8 +72,7 @@ static slao_status write_tensors(const slao_lora *lora, const char *path) {
         items[i] = (slao_safetensors_item){
             .name = names[i],
             .n_dims = 2,
-            .shape = {is_a ? lora->settings.rank : site->d_out,
-                      is_a ? site->d_in : lora->settings.rank},
+            .shape = {is_a ? site->rank : site->d_out, is_a ? site->d_in : site->rank},
             .data = is_a ? site->a : site->b,
         };
     }
@@ -195,9 +194,8 @@ static slao_status read_tensor(float *values, const slao_tensor_list *tensors,
 static slao_status load_tensors(slao_lora *lora, const slao_tensor_list *tensors) {
     for (int64_t i = 0; i < lora->n_sites; i++) {
         const slao_site *site = &lora->sites[i];
-        int64_t rank = lora->settings.rank;
-        SLAO_TRY(read_tensor(site->a, tensors, site, 'A', rank, site->d_in));
-        SLAO_TRY(read_tensor(site->b, tensors, site, 'B', site->d_out, rank));
+        SLAO_TRY(read_tensor(site->a, tensors, site, 'A', site->rank, site->d_in));
+        SLAO_TRY(read_tensor(site->b, tensors, site, 'B', site->d_out, site->rank));
     }
     if (tensors->count != 2 * lora->n_sites)
         return slao_fail(SLAO_BAD_INPUT,

@@ -15,7 +15,7 @@ static slao_status start_fresh(slao_lora *lora, const slao_lora *last, uint64_t 
         slao_lora_tensor_name(name, site, 'A');
         slao_random random = slao_random_stream(seed, "lora_A", name, 0);
         double bound = 1.0 / sqrt((double)site->d_in);
-        for (int64_t k = 0; k < lora->settings.rank * site->d_in; k++)
+        for (int64_t k = 0; k < site->rank * site->d_in; k++)
             site->a[k] = (float)((2.0 * slao_random_uniform(&random) - 1.0) * bound);
     }
     return SLAO_OK;
@@ -32,9 +32,9 @@ static slao_status start_qr_last(slao_lora *lora, const slao_lora *last, uint64_
     SLAO_TRY(start_previous(lora, last, seed));
     for (int64_t i = 0; i < lora->n_sites; i++) {
         const slao_site *site = &lora->sites[i];
-        SLAO_TRY_IN(slao_orthonormal_rows(site->a, lora->settings.rank, site->d_in,
-                                          SLAO_SIGN_POSITIVE, NULL),
-                    "layer %lld, %s", (long long)site->layer, slao_module_name(site->module));
+        SLAO_TRY_IN(
+            slao_orthonormal_rows(site->a, site->rank, site->d_in, SLAO_SIGN_POSITIVE, NULL),
+            "layer %lld, %s", (long long)site->layer, slao_module_name(site->module));
     }
     return SLAO_OK;
 }

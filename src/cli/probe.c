@@ -108,11 +108,10 @@ static void add_tensors(probe *p, int64_t *n_items, const char *prefix, const fl
         char name[SLAO_LORA_NAME], *full = p->names[*n_items];
         slao_lora_tensor_name(name, site, is_a ? 'A' : 'B');
         snprintf(full, sizeof p->names[0], "%s.%s", prefix, name);
-        int64_t rank = p->loaded.lora->settings.rank;
         p->items[(*n_items)++] = (slao_safetensors_item){
             .name = full,
             .n_dims = 2,
-            .shape = {is_a ? rank : site->d_out, is_a ? site->d_in : rank},
+            .shape = {is_a ? site->rank : site->d_out, is_a ? site->d_in : site->rank},
             .data = values + ((is_a ? site->a : site->b) - p->loaded.lora->values),
         };
     }

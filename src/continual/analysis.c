@@ -1,9 +1,6 @@
 #include "continual/analysis.h"
 
-#include "base/memory.h"
-
 #include <math.h>
-#include <stdlib.h>
 
 static double inner(const float *x, const float *y, int64_t n) {
     double sum = 0;
@@ -20,18 +17,18 @@ static double cosine(const float *x, const float *y, int64_t n) {
 void slao_cosine_similarity(const slao_lora *x, const slao_lora *y, double *cosine_a,
                             double *cosine_b) {
     SLAO_INVARIANT(slao_lora_same_shape(x, y));
-    int64_t rank = x->settings.rank;
     for (int64_t i = 0; i < x->n_sites; i++) {
         const slao_site *site = &x->sites[i];
+        int64_t rank = site->rank;
         cosine_a[i] = cosine(site->a, y->sites[i].a, rank * site->d_in);
         cosine_b[i] = cosine(site->b, y->sites[i].b, rank * site->d_out);
     }
 }
 
 void slao_orthogonality_error(const slao_lora *lora, double *error) {
-    int64_t rank = lora->settings.rank;
     for (int64_t i = 0; i < lora->n_sites; i++) {
         const slao_site *site = &lora->sites[i];
+        int64_t rank = site->rank;
         double squares = 0;
         for (int64_t p = 0; p < rank; p++) {
             for (int64_t q = 0; q < rank; q++) {
@@ -46,7 +43,8 @@ void slao_orthogonality_error(const slao_lora *lora, double *error) {
 }
 
 /* ||A dA^T||_F: rows of A against changes of rows. */
-static double interference_of_a(const slao_site *before, const slao_site *after, int64_t rank) {
+static double interference_of_a(const slao_site *before, const slao_site *after) {
+    int64_t rank = before->rank;
     int64_t width = before->d_in;
     double squares = 0;
     for (int64_t p = 0; p < rank; p++) {
@@ -63,7 +61,8 @@ static double interference_of_a(const slao_site *before, const slao_site *after,
 }
 
 /* ||dB^T B||_F: columns of B, which lie `rank` apart, against changes of columns. */
-static double interference_of_b(const slao_site *before, const slao_site *after, int64_t rank) {
+static double interference_of_b(const slao_site *before, const slao_site *after) {
+    int64_t rank = before->rank;
     double squares = 0;
     for (int64_t p = 0; p < rank; p++) {
         for (int64_t q = 0; q < rank; q++) {
@@ -80,40 +79,12 @@ static double interference_of_b(const slao_site *before, const slao_site *after,
 void slao_interference(const slao_lora *before, const slao_lora *after, double *interference_a,
                        double *interference_b) {
     SLAO_INVARIANT(slao_lora_same_shape(before, after));
-    int64_t rank = before->settings.rank;
     for (int64_t i = 0; i < before->n_sites; i++) {
-        interference_a[i] = interference_of_a(&before->sites[i], &after->sites[i], rank);
-        interference_b[i] = interference_of_b(&before->sites[i], &after->sites[i], rank);
+        interference_a[i] = interference_of_a(&before->sites[i], &after->sites[i]);
+        interference_b[i] = interference_of_b(&before->sites[i], &after->sites[i]);
     }
-}
-
-/* trace((B^T B) (A A^T)); `gram` holds the r x r matrix B^T B. */
-static double squared_norm(const slao_site *site, int64_t rank, double *gram) {
-    for (int64_t k = 0; k < rank * rank; k++)
-        gram[k] = 0;
-    for (int64_t i = 0; i < site->d_out; i++) {
-        const float *row = site->b + i * rank;
-        for (int64_t p = 0; p < rank; p++) {
-            for (int64_t q = 0; q < rank; q++)
-                gram[p * rank + q] += (double)row[p] * (double)row[q];
-        }
-    }
-    double trace = 0;
-    for (int64_t p = 0; p < rank; p++) {
-        for (int64_t q = 0; q < rank; q++)
-            trace += gram[p * rank + q] *
-                     inner(site->a + q * site->d_in, site->a + p * site->d_in, site->d_in);
-    }
-    return trace > 0 ? trace : 0; /* rounding may leave a zero just below it */
 }
 
 slao_status slao_distance(const slao_lora *lora, double *distance) {
-    int64_t rank = lora->settings.rank;
-    double *gram, squares = 0;
-    SLAO_TRY(slao_allocate(&gram, (size_t)(rank * rank), sizeof *gram));
-    for (int64_t i = 0; i < lora->n_sites; i++)
-        squares += squared_norm(&lora->sites[i], rank, gram);
-    free(gram);
-    *distance = slao_lora_scale(&lora->settings) * sqrt(squares);
-    return SLAO_OK;
+    return slao_lora_norm(lora, distance);
 }

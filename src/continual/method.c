@@ -1,6 +1,6 @@
 #include "continual/method.h"
 
-#include "base/number.h"
+#include "base/setting.h"
 
 #include <string.h>
 
@@ -62,30 +62,9 @@ slao_status slao_method_set(slao_method_choice *choice, const char *key, const c
     if (k < 0)
         return unknown_option(choice->method, key, path);
     const slao_method_option *option = &choice->method->options[k];
-    if (option->choices) {
-        for (const char *const *name = option->choices; *name; name++) {
-            if (strcmp(*name, value) == 0) {
-                choice->values[k] = *name;
-                return SLAO_OK;
-            }
-        }
-        const char *nearest = slao_nearest(value, option->choices);
-        return slao_fail(SLAO_BAD_INPUT, "%s: %s cannot be \"%s\"%s%s%s (%s)", path, key, value,
-                         nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                         nearest ? "\"?" : "", option->help);
-    }
-    double number;
-    if (!slao_number_parse(&number, value))
-        return slao_fail(SLAO_BAD_INPUT, "%s: %s must be a number, not \"%s\" (%s)", path, key,
-                         value, option->help);
-    if (!(number >= option->least && number <= option->most))
-        return slao_fail(SLAO_BAD_INPUT, "%s: %s is %s, but must lie between %g and %g (%s)", path,
-                         key, value, option->least, option->most, option->help);
-    char *text;
-    SLAO_TRY(slao_arena_take(arena, &text, SLAO_NUMBER_TEXT, 1));
-    slao_number_text(text, number);
-    choice->values[k] = text;
-    return SLAO_OK;
+    const slao_setting setting = {option->key,     option->help,  option->default_value,
+                                  option->choices, option->least, option->most};
+    return slao_setting_read(&choice->values[k], &setting, value, arena, path);
 }
 
 const char *slao_method_start(const slao_method_choice *choice) {

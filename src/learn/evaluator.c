@@ -301,9 +301,6 @@ static slao_status evaluate(round_of_questions *r, const slao_low_ranks *pairs,
     SLAO_TRY(slao_arena_new(&r->arena));
     double sum = 0;
     for (int64_t first = 0; first < n; first += BATCH) {
-        if (r->judge->go_on && !r->judge->go_on(r->judge->context, first, n))
-            return slao_fail(SLAO_DRAINED, "stopped after %lld of %lld questions", (long long)first,
-                             (long long)n);
         slao_arena_return(r->arena, (slao_arena_mark){0});
         r->questions = set->questions + first;
         r->n_questions = n - first < BATCH ? n - first : BATCH;

@@ -37,10 +37,6 @@ typedef struct {
     slao_pass *pass;
     const slao_model_config *config;
     const slao_tokenizer *tokenizer;
-    /* Asked before each batch, when `at` of `of` questions are answered; NULL: always true. False
-     * ends the evaluation with SLAO_DRAINED. */
-    bool (*go_on)(void *context, int64_t at, int64_t of);
-    void *context;
 } slao_judge;
 
 /* Scores the test set by the row `settings->score` (not NULL). An unknown one, and rank for a task

@@ -18,8 +18,6 @@ typedef struct {
     slao_low_ranks pairs; /* of lora, with `gradients` */
     float *gradients;
     int64_t *order;
-    const slao_training_watch *watch;
-    slao_training_state state;
 } run;
 
 /* Forward and backward of one batch; adds to the gradients and to *loss what it contributes to the
@@ -76,7 +74,8 @@ static slao_status train_step(run *r, const int64_t *chosen, int64_t count, int6
     double rate = slao_learning_rate(r->settings, training->steps, total_steps);
     SLAO_TRY(
         slao_optimizer_step(r->optimizer, r->lora->values, r->gradients, rate, r->settings, &norm));
-    SLAO_TRY(slao_training_reserve(training, training->steps + 1));
+    SLAO_TRY(slao_grow(&training->losses, &training->capacity, (size_t)training->steps + 1,
+                       sizeof *training->losses));
     training->losses[training->steps++] = loss;
     return SLAO_OK;
 }
@@ -92,47 +91,27 @@ static slao_status check_values(const slao_lora *lora) {
     return SLAO_OK;
 }
 
-static slao_status begin(run *r) {
-    SLAO_TRY(r->watch->begin(r->watch->context, &r->state));
-    SLAO_INVARIANT(r->state.training->steps <= r->state.total_steps);
-    r->optimizer->steps = r->state.training->steps;
-    return SLAO_OK;
-}
-
 static slao_status train(run *r, slao_training *training) {
     int64_t n = r->lesson->n_examples,
             per_step = r->settings->batch_size * r->settings->accumulation;
-    int64_t per_epoch = (n + per_step - 1) / per_step, total = per_epoch * r->settings->epochs;
+    int64_t total = (n + per_step - 1) / per_step * r->settings->epochs;
     SLAO_TRY(slao_allocate(&r->order, (size_t)n, sizeof *r->order));
-    r->state = (slao_training_state){r->lora->n_values,    r->lora->values, r->optimizer->first,
-                                     r->optimizer->second, training,        total};
-    if (r->watch && r->watch->begin)
-        SLAO_TRY(begin(r));
-    int64_t first_epoch = per_epoch ? training->steps / per_epoch : 0;
-    for (int64_t epoch = first_epoch; epoch < r->settings->epochs; epoch++) {
+    for (int64_t epoch = 0; epoch < r->settings->epochs; epoch++) {
         slao_random random =
             slao_random_stream(r->lesson->seed, "order", r->lesson->task, (uint64_t)epoch);
         slao_random_permutation(&random, r->order, n);
-        for (int64_t i = (training->steps - epoch * per_epoch) * per_step; i < n; i += per_step) {
+        for (int64_t i = 0; i < n; i += per_step)
             SLAO_TRY(train_step(r, r->order + i, n - i < per_step ? n - i : per_step, epoch, total,
                                 training));
-            if (r->watch && r->watch->after_step && training->steps < total)
-                SLAO_TRY(r->watch->after_step(r->watch->context, &r->state));
-        }
     }
     return check_values(r->lora);
 }
 
-slao_status slao_training_reserve(slao_training *training, int64_t count) {
-    return slao_grow(&training->losses, &training->capacity, (size_t)count,
-                     sizeof *training->losses);
-}
-
 slao_status slao_train(slao_pass *pass, const slao_model_config *config, slao_lora *lora,
                        const slao_lesson *lesson, const slao_train_settings *settings,
-                       const slao_training_watch *watch, slao_training *training) {
+                       slao_training *training) {
     *training = (slao_training){0};
-    run r = {.pass = pass, .lora = lora, .lesson = lesson, .settings = settings, .watch = watch};
+    run r = {.pass = pass, .lora = lora, .lesson = lesson, .settings = settings};
     slao_status status = slao_arena_new(&r.arena);
     if (status == SLAO_OK)
         status = slao_optimizer_new(&r.optimizer, lora->n_values);

@@ -1,7 +1,7 @@
 #include "sweep/ranks.h"
 
 #include "base/memory.h"
-#include "sweep/life.h"
+#include "linalg/distributed_qr.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,18 +14,6 @@
 #include <unistd.h>
 
 enum { MESSAGE_SIZE = 4096 };
-
-void slao_mpi_check(int code, const char *call, const char *file, int line) {
-    if (code == MPI_SUCCESS)
-        return;
-    char text[MPI_MAX_ERROR_STRING] = "";
-    int length = 0;
-    if (MPI_Error_string(code, text, &length) != MPI_SUCCESS)
-        snprintf(text, sizeof text, "error %d", code);
-    fprintf(stderr, "slao: MPI failed at %s:%d: %s: %s\n", file, line, call, text);
-    MPI_Abort(MPI_COMM_WORLD, SLAO_BROKEN);
-    abort(); /* MPI_Abort does not return */
-}
 
 void slao_take_nap(slao_nap *nap) {
     enum { SHORTEST = 20 * 1000, LONGEST = 1000 * 1000 };
@@ -60,23 +48,6 @@ static slao_status check_srun(int size) {
                      tasks);
 }
 
-static void duplicate(MPI_Comm *copy, MPI_Comm from) {
-    SLAO_MPI(MPI_Comm_dup(from, copy));
-    SLAO_MPI(MPI_Comm_set_errhandler(*copy, MPI_ERRORS_RETURN));
-}
-
-static slao_status gather_hosts(slao_ranks *ranks) {
-    slao_status status = SLAO_OK;
-    if (ranks->rank == 0)
-        status = slao_allocate(&ranks->hosts, (size_t)ranks->size, sizeof *ranks->hosts);
-    SLAO_TRY(slao_ranks_agree(ranks, status));
-    MPI_Request request;
-    SLAO_MPI(MPI_Igather(ranks->host, SLAO_HOST_NAME, MPI_CHAR, ranks->hosts, SLAO_HOST_NAME,
-                         MPI_CHAR, 0, ranks->all, &request));
-    slao_ranks_wait(&request);
-    return SLAO_OK;
-}
-
 slao_status slao_ranks_start(slao_ranks *ranks) {
     *ranks = (slao_ranks){0};
     int level;
@@ -84,8 +55,9 @@ slao_status slao_ranks_start(slao_ranks *ranks) {
         return slao_fail(SLAO_BROKEN, "MPI does not start: is the mpirun that started slao the one "
                                       "of the library that slao was built with?");
     SLAO_MPI(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
-    duplicate(&ranks->all, MPI_COMM_WORLD);
-    duplicate(&ranks->protocol, MPI_COMM_WORLD);
+    slao_mpi_duplicate(&ranks->all, MPI_COMM_WORLD);
+    slao_mpi_duplicate(&ranks->protocol, MPI_COMM_WORLD);
+    ranks->group_size = 1;
     SLAO_MPI(MPI_Comm_rank(ranks->all, &ranks->rank));
     SLAO_MPI(MPI_Comm_size(ranks->all, &ranks->size));
     SLAO_MPI(MPI_Comm_split_type(ranks->all, MPI_COMM_TYPE_SHARED, ranks->rank, MPI_INFO_NULL,
@@ -93,8 +65,6 @@ slao_status slao_ranks_start(slao_ranks *ranks) {
     SLAO_MPI(MPI_Comm_set_errhandler(ranks->node, MPI_ERRORS_RETURN));
     SLAO_MPI(MPI_Comm_rank(ranks->node, &ranks->node_rank));
     SLAO_MPI(MPI_Comm_size(ranks->node, &ranks->node_size));
-    const char *recovery = getenv("OMPI_MCA_orte_enable_recovery");
-    ranks->recovery = recovery && strcmp(recovery, "1") == 0;
     slao_status status = SLAO_OK;
     if (gethostname(ranks->host, sizeof ranks->host - 1) != 0)
         status = slao_fail_errno(SLAO_BROKEN, "cannot tell this host's name");
@@ -103,38 +73,18 @@ slao_status slao_ranks_start(slao_ranks *ranks) {
                                            "slao needs: use one that has it");
     else
         status = check_srun(ranks->size);
-    if (status == SLAO_OK)
-        status = slao_life_start(&ranks->life, ranks);
     status = slao_ranks_agree(ranks, status);
-    if (status == SLAO_OK)
-        status = gather_hosts(ranks);
     if (status != SLAO_OK)
         slao_ranks_finish(ranks);
     return status;
 }
 
-/* MPI_Finalize, and what MPI does as a process exits, would wait for ranks that are lost. */
-static void leave_without_mpi(int code, void *context) {
-    (void)context;
-    fflush(NULL);
-    _exit(code);
-}
-
 void slao_ranks_finish(slao_ranks *ranks) {
-    if (ranks->some_lost) {
-        slao_life_stop(ranks->life);
-        SLAO_INVARIANT(on_exit(leave_without_mpi, NULL) == 0);
-        free(ranks->shared);
-        free(ranks->hosts);
-        *ranks = (slao_ranks){0};
-        return;
-    }
     slao_ranks_barrier(ranks); /* asleep: what follows spins until all are here */
-    slao_life_stop(ranks->life);
     for (size_t i = 0; i < ranks->n_shared; i++)
         munmap(ranks->shared[i].bytes, ranks->shared[i].size);
     free(ranks->shared);
-    free(ranks->hosts);
+    slao_qr_grids_end();
     SLAO_MPI(MPI_Comm_free(&ranks->node));
     SLAO_MPI(MPI_Comm_free(&ranks->protocol));
     SLAO_MPI(MPI_Comm_free(&ranks->all));
@@ -143,46 +93,55 @@ void slao_ranks_finish(slao_ranks *ranks) {
 }
 
 void slao_ranks_barrier(const slao_ranks *ranks) {
-    if (ranks->some_lost)
-        return;
     MPI_Request request;
     SLAO_MPI(MPI_Ibarrier(ranks->all, &request));
     slao_ranks_wait(&request);
 }
 
-static void broadcast(const slao_ranks *ranks, void *bytes, int count, int root) {
+static void broadcast_in(MPI_Comm members, void *bytes, int count, int root) {
     MPI_Request request;
-    SLAO_MPI(MPI_Ibcast(bytes, count, MPI_BYTE, root, ranks->all, &request));
+    SLAO_MPI(MPI_Ibcast(bytes, count, MPI_BYTE, root, members, &request));
     slao_ranks_wait(&request);
 }
 
-/* Rank `first` failed: gives its status to all and its message to rank 0. */
-static slao_status tell_failure(const slao_ranks *ranks, int first, slao_status status) {
+static void broadcast(const slao_ranks *ranks, void *bytes, int count, int root) {
+    broadcast_in(ranks->all, bytes, count, root);
+}
+
+/* Member `first` failed: gives its status and message to all. */
+static slao_status tell_failure(const slao_ranks *ranks, MPI_Comm members, int first, bool mine,
+                                slao_status status) {
     struct {
-        int status;
+        int status, rank;
         char host[SLAO_HOST_NAME], message[MESSAGE_SIZE];
-    } told = {.status = (int)status};
-    if (ranks->rank == first) {
+    } told = {.status = (int)status, .rank = ranks->rank};
+    if (mine) {
         memcpy(told.host, ranks->host, sizeof told.host);
         snprintf(told.message, sizeof told.message, "%s", slao_message());
     }
-    broadcast(ranks, &told, (int)sizeof told, first);
+    broadcast_in(members, &told, (int)sizeof told, first);
     status = (slao_status)told.status;
-    if (ranks->rank != 0)
-        return slao_fail(status, "%s", "");
-    if (first == 0)
+    if (mine)
         return slao_fail(status, "%s", told.message);
-    return slao_fail(status, "rank %d on %s: %s", first, told.host, told.message);
+    return slao_fail(status, "rank %d on %s: %s", told.rank, told.host, told.message);
+}
+
+slao_status slao_ranks_agree_among(const slao_ranks *ranks, MPI_Comm members, slao_status status) {
+    int member, size, first;
+    SLAO_MPI(MPI_Comm_rank(members, &member));
+    SLAO_MPI(MPI_Comm_size(members, &size));
+    int mine = status == SLAO_OK ? size : member;
+    MPI_Request request;
+    SLAO_MPI(MPI_Iallreduce(&mine, &first, 1, MPI_INT, MPI_MIN, members, &request));
+    slao_ranks_wait(&request);
+    if (first == size)
+        return SLAO_OK;
+    return tell_failure(ranks, members, first, first == member, status);
 }
 
 slao_status slao_ranks_agree(const slao_ranks *ranks, slao_status status) {
-    if (ranks->some_lost)
-        return status;
-    int mine = status == SLAO_OK ? ranks->size : ranks->rank, first;
-    MPI_Request request;
-    SLAO_MPI(MPI_Iallreduce(&mine, &first, 1, MPI_INT, MPI_MIN, ranks->all, &request));
-    slao_ranks_wait(&request);
-    return first == ranks->size ? SLAO_OK : tell_failure(ranks, first, status);
+    status = slao_ranks_agree_among(ranks, ranks->all, status);
+    return status == SLAO_OK || ranks->rank == 0 ? status : slao_fail(status, "%s", "");
 }
 
 slao_status slao_ranks_broadcast_text(const slao_ranks *ranks, char **text) {

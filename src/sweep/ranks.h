@@ -2,17 +2,16 @@
  *
  * Everything works alike for one rank, also when the program was started without mpirun.
  *
- * A failed MPI call has no remedy (the other ranks are waiting somewhere else): SLAO_MPI prints
- * what failed and aborts the job with exit code 4. A rank that waits sleeps between looks, so that
- * it costs no core: Open MPI's own waiting spins. That goes for all collective calls here.
+ * A rank that waits sleeps between looks, so that it costs no core: Open MPI's own waiting spins.
+ * That goes for all collective calls here.
  */
 #ifndef SLAO_SWEEP_RANKS_H
 #define SLAO_SWEEP_RANKS_H
 
 #include "base/hash.h"
+#include "base/mpi.h"
 #include "base/status.h"
 
-#include <mpi.h>
 #include <stdint.h>
 
 enum { SLAO_HOST_NAME = 256 };
@@ -22,17 +21,16 @@ typedef struct {
     size_t size;
 } slao_shared_memory;
 
-typedef struct slao_ranks {
+typedef struct {
     int rank, size;           /* of all */
     int node_rank, node_size; /* of those on this host */
-    bool recovery;  /* mpirun --enable-recovery: the death of a rank does not end the job */
-    bool some_lost; /* ranks are gone: nothing collective is done any more, see below */
+    int group_size; /* ranks that run a step together: 1, until sweep/group.h forms groups */
+    int member;     /* of this rank's group, 0 its first; -1: of none, for it is left over */
+    int superior;   /* who tells this rank what to do: rank 0, or the first of its group */
     char host[SLAO_HOST_NAME];
-    char (*hosts)[SLAO_HOST_NAME]; /* rank 0: of all ranks */
-    MPI_Comm all;                  /* for the collective calls below */
-    MPI_Comm protocol;             /* for sweep/protocol.h alone */
+    MPI_Comm all;      /* for the collective calls below */
+    MPI_Comm protocol; /* for sweep/protocol.h alone */
     MPI_Comm node;
-    struct slao_life *life;     /* sweep/life.h */
     slao_shared_memory *shared; /* of slao_ranks_share */
     size_t n_shared, shared_capacity;
 } slao_ranks;
@@ -49,6 +47,9 @@ void slao_ranks_finish(slao_ranks *ranks);
  * ("rank 3 on node7: " before it, if it was not rank 0), and empty on the other ranks, so that a
  * message that every rank prints comes once. Forward it without context. */
 slao_status slao_ranks_agree(const slao_ranks *ranks, slao_status status);
+
+/* The same among the ranks of another communicator, all of which get the message. */
+slao_status slao_ranks_agree_among(const slao_ranks *ranks, MPI_Comm members, slao_status status);
 
 /* Collective: rank 0's text (any bytes up to a NUL) for all. Rank 0 passes its own, which it keeps;
  * the others get *text, which they free. */
@@ -80,8 +81,5 @@ typedef struct {
     long nanoseconds; /* 0 to begin anew */
 } slao_nap;
 void slao_take_nap(slao_nap *nap);
-
-#define SLAO_MPI(call) slao_mpi_check((call), #call, __FILE__, __LINE__)
-void slao_mpi_check(int code, const char *call, const char *file, int line);
 
 #endif

@@ -8,11 +8,7 @@
 #include "data/encode.h"
 #include "learn/evaluator.h"
 #include "learn/trainer.h"
-#include "sweep/drain.h"
 #include "sweep/geometry.h"
-#include "sweep/savepoint.h"
-
-#include <slao_version.h>
 
 #include <math.h>
 #include <stdlib.h>
@@ -38,10 +34,6 @@ typedef struct {
 struct slao_workbench {
     slao_workbench_parts parts;
     slao_pass *pass;
-    int64_t running;       /* the step */
-    double begun, saved;   /* when it was begun, and when its last savepoint was made */
-    int64_t resumed_from;  /* optimiser steps that it had done before */
-    double seconds_before; /* that it ran for before it was stopped */
     tokenised *tasks;
     size_t n_tasks, capacity;
     kept_adapter kept[ADAPTERS_KEPT]; /* the last adapters, the one used last first */
@@ -202,46 +194,9 @@ static slao_status save_finetuned(slao_workbench *bench, const slao_step *step,
                                   const slao_lora *lora, const slao_training *training,
                                   cJSON *record, int64_t *tokens) {
     *tokens = training->tokens;
-    if (bench->resumed_from > 0)
-        SLAO_TRY(slao_json_add_real(record, "resumed_from", (double)bench->resumed_from));
     SLAO_TRY(add_reals(record, "loss", training->losses, training->steps));
     SLAO_TRY(add_adapter_facts(record, lora, 1));
     return save_adapter(bench, step->key, lora);
-}
-
-/* ---- Watching a training: savepoints ---- */
-
-static slao_status save_training(slao_workbench *bench, const slao_training_state *state) {
-    const slao_step *step = &bench->parts.plan->steps[bench->running];
-    bench->saved = slao_seconds();
-    return slao_savepoint_write(bench->parts.store, step->key, state,
-                                bench->seconds_before + bench->saved - bench->begun,
-                                bench->parts.machine->bits);
-}
-
-static slao_status begin_training(void *context, slao_training_state *state) {
-    slao_workbench *bench = context;
-    const slao_step *step = &bench->parts.plan->steps[bench->running];
-    bool found;
-    bench->saved = slao_seconds();
-    SLAO_TRY(slao_savepoint_read(bench->parts.store, step->key, state, bench->parts.machine->bits,
-                                 &found, &bench->seconds_before));
-    bench->resumed_from = state->training->steps;
-    return SLAO_OK;
-}
-
-static slao_status watch_training(void *context, const slao_training_state *state) {
-    slao_workbench *bench = context;
-    int64_t steps = state->training->steps;
-    slao_life_tell(bench->parts.life, bench->running, steps, state->total_steps);
-    bool stop = slao_drain_requested();
-    if (stop || slao_seconds() - bench->saved >= bench->parts.checkpoint_seconds)
-        SLAO_TRY(save_training(bench, state));
-    return stop ? slao_fail(SLAO_DRAINED,
-                            "stopped after optimiser step %lld of %lld, from where it "
-                            "goes on",
-                            (long long)steps, (long long)state->total_steps)
-                : SLAO_OK;
 }
 
 static slao_status run_finetune(slao_workbench *bench, const slao_step *step, cJSON *record,
@@ -260,7 +215,6 @@ static slao_status run_finetune(slao_workbench *bench, const slao_step *step, cJ
     SLAO_INVARIANT(start && start->needs_last == (last != NULL));
     slao_lora *lora, *first = NULL; /* first: as training starts */
     slao_training training = {0};
-    slao_training_watch watch = {bench, begin_training, watch_training};
     slao_lesson lesson = {.task = step->task,
                           .seed = (uint64_t)trial->seed,
                           .examples = task->train->sequences,
@@ -270,7 +224,7 @@ static slao_status run_finetune(slao_workbench *bench, const slao_step *step, cJ
     if (status == SLAO_OK)
         status = slao_lora_copy(&first, lora);
     if (status == SLAO_OK)
-        status = slao_train(bench->pass, config, lora, &lesson, &trial->train, &watch, &training);
+        status = slao_train(bench->pass, config, lora, &lesson, &trial->train, &training);
     if (status == SLAO_OK)
         status = slao_geometry_record_change(record, first, lora);
     if (status == SLAO_OK)
@@ -290,12 +244,13 @@ static slao_status run_merge(slao_workbench *bench, const slao_step *step, cJSON
     const slao_lora *before, *finetuned;
     SLAO_TRY(adapter_of(bench, step->parents[0], &before));
     SLAO_TRY(adapter_of(bench, step->parents[1], &finetuned));
-    const slao_merge_rule *rule = slao_merge_rule_find(step->trial->method.method->merge);
-    SLAO_INVARIANT(rule);
+    slao_merge_choice choice;
+    SLAO_TRY(slao_merge_choose(&choice, step->trial->method.method->merge, "method"));
     double lambda = slao_schedule_value(&step->trial->lambda, step->position);
+    slao_merge_moment moment = {.i = step->position, .lambda = lambda};
+    slao_merge_state state = {{0}};
     slao_lora *merged;
-    SLAO_TRY(slao_lora_copy(&merged, before));
-    slao_status status = rule->merge(merged, finetuned, lambda);
+    slao_status status = slao_merge_step(&merged, &choice, &moment, before, finetuned, &state);
     if (status == SLAO_OK)
         status = slao_json_add_real(record, "lambda", lambda);
     if (status == SLAO_OK)
@@ -307,12 +262,6 @@ static slao_status run_merge(slao_workbench *bench, const slao_step *step, cJSON
     else
         slao_lora_free(merged);
     return status;
-}
-
-static bool go_on_evaluating(void *context, int64_t at, int64_t of) {
-    slao_workbench *bench = context;
-    slao_life_tell(bench->parts.life, bench->running, at, of);
-    return !slao_drain_requested();
 }
 
 static slao_status add_evaluation(cJSON *record, const slao_evaluation *evaluation) {
@@ -340,11 +289,7 @@ static slao_status run_evaluate(slao_workbench *bench, const slao_step *step, cJ
     slao_score_settings score = bench->parts.plan->spec->score;
     if (!score.score)
         score.score = task->task->score;
-    slao_judge judge = {.pass = bench->pass,
-                        .config = config,
-                        .tokenizer = bench->parts.tokenizer,
-                        .go_on = go_on_evaluating,
-                        .context = bench};
+    slao_judge judge = {.pass = bench->pass, .config = config, .tokenizer = bench->parts.tokenizer};
     slao_evaluation evaluation;
     slao_status status = slao_evaluate(&judge, &pairs, task->test, &score, &evaluation);
     if (status == SLAO_OK)
@@ -372,34 +317,23 @@ static slao_status begin_record(const slao_workbench *bench, const slao_step *st
     SLAO_TRY(slao_json_add_real(record, "position", (double)step->position));
     SLAO_TRY(slao_json_add_text(record, "started", started));
     SLAO_TRY(slao_json_add_real(record, "mpi_rank", bench->parts.rank));
-    SLAO_TRY(slao_json_add_text(record, "commit", SLAO_GIT_COMMIT));
-    SLAO_TRY(slao_json_add_text(record, "machine", bench->parts.machine->bits));
-    SLAO_TRY(slao_json_add_real(record, "threads", bench->parts.machine->threads));
     return slao_json_add_text(record, "host", bench->parts.host);
 }
 
 static slao_status run_recorded(slao_workbench *bench, const slao_step *step, cJSON *record,
                                 slao_step_cost *cost) {
+    double start = slao_seconds();
     SLAO_TRY(begin_record(bench, step, record));
     SLAO_TRY(run_kind[step->kind](bench, step, record, &cost->tokens));
-    double seconds = bench->seconds_before + slao_seconds() - bench->begun;
-    SLAO_TRY(slao_json_add_real(record, "seconds", seconds));
+    SLAO_TRY(slao_json_add_real(record, "seconds", slao_seconds() - start));
     SLAO_TRY(slao_json_add_real(record, "tokens", (double)cost->tokens));
     SLAO_TRY(slao_json_add_real(record, "peak_memory_bytes", peak_memory_bytes()));
-    SLAO_TRY(slao_store_put(bench->parts.store, step->key, record));
-    return step->kind == SLAO_STEP_FINETUNE ? slao_savepoint_remove(bench->parts.store, step->key)
-                                            : SLAO_OK;
+    return slao_store_put(bench->parts.store, step->key, record);
 }
 
 static slao_status run_step(void *context, int64_t index, slao_step_cost *cost) {
     slao_workbench *bench = context;
     const slao_step *step = &bench->parts.plan->steps[index];
-    bench->running = index;
-    bench->begun = slao_seconds();
-    bench->seconds_before = 0;
-    bench->resumed_from = 0;
-    if (slao_store_has(bench->parts.store, step->key)) /* by a rank that seemed lost */
-        return SLAO_OK;
     cJSON *record = cJSON_CreateObject();
     if (!record)
         return slao_fail(SLAO_NO_RESOURCE, "out of memory for a step's record");

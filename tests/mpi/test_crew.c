@@ -119,7 +119,7 @@ static void add_parent(dummy *self, int64_t step, int64_t parent) {
 static slao_status run(dummy *self) {
     slao_runner runner = {self, run_dummy};
     slao_status status =
-        slao_crew_run(&ranks, self->steps, self->n_steps, &runner, (slao_listener){self, hear}, NULL);
+        slao_crew_run(&ranks, self->steps, self->n_steps, &runner, (slao_listener){self, hear});
     slao_ranks_barrier(&ranks);
     return status;
 }

@@ -1,8 +1,7 @@
 /* adapter/ and linalg/matrix: QR with a positive diagonal against Gram-Schmidt in fp64, SLAO's
- * start and merge by their formulas, settings that do not fit, PEFT folders read back. */
+ * start by its formula, settings that do not fit, PEFT folders read back. */
 #include "tiny_model.h"
 
-#include "adapter/merge.h"
 #include "adapter/peft.h"
 #include "adapter/start.h"
 #include "linalg/matrix.h"
@@ -138,28 +137,6 @@ static void test_slao_starts_from_the_last_pair(void **state) {
     slao_lora_free(next);
 }
 
-static void test_asymmetric_merge(void **state) {
-    (void)state;
-    slao_lora *merged = tiny_lora_new(modules, 2, 0), *before, *finetuned;
-    assert_ok(slao_lora_copy(&before, merged));
-    assert_ok(slao_lora_copy(&finetuned, merged));
-    fill_random(finetuned->values, finetuned->n_values, 1, "finetuned");
-    const slao_merge_rule *rule = slao_merge_rule_find("asymmetric");
-    assert_ok(rule->merge(merged, finetuned, 0.25));
-    for (int64_t s = 0; s < merged->n_sites; s++) {
-        const slao_site *m = &merged->sites[s], *b = &before->sites[s], *f = &finetuned->sites[s];
-        assert_memory_equal(m->a, f->a, (size_t)(3 * m->d_in) * sizeof(float));
-        for (int64_t k = 0; k < 3 * m->d_out; k++)
-            assert_near((double)m->b[k], 0.75 * (double)b->b[k] + 0.25 * (double)f->b[k], 1e-6);
-    }
-    assert_ok(rule->merge(merged, finetuned, 1)); /* lambda 1: the fine-tuned pair itself */
-    for (int64_t k = 0; k < merged->n_values; k++)
-        assert_near((double)merged->values[k], (double)finetuned->values[k], 1e-6);
-    slao_lora_free(merged);
-    slao_lora_free(before);
-    slao_lora_free(finetuned);
-}
-
 static void test_settings_that_do_not_fit(void **state) {
     (void)state;
     slao_lora *lora;
@@ -207,7 +184,6 @@ int main(void) {
         cmocka_unit_test(test_qr_of_degenerate_rows),
         cmocka_unit_test(test_fresh_start_is_named_by_seed_and_tensor),
         cmocka_unit_test(test_slao_starts_from_the_last_pair),
-        cmocka_unit_test(test_asymmetric_merge),
         cmocka_unit_test(test_settings_that_do_not_fit),
         cmocka_unit_test(test_peft_folders_read_back),
     };
