@@ -226,37 +226,76 @@ void slao_lora_tensor_name(char name[SLAO_LORA_NAME], const slao_site *site, cha
              slao_module_path(site->module), factor);
 }
 
-/* One allocation: the lists of every module of the model, then a pair per site. */
-slao_status slao_lora_view(slao_low_ranks *view, const slao_lora *lora, float *gradients,
-                           const slao_model_config *config) {
-    size_t n_lists = (size_t)config->layers * SLAO_N_MODULES;
-    struct {
-        slao_low_rank_list *lists;
-        slao_low_rank *pairs;
-    } memory;
-    SLAO_TRY(slao_allocate(&memory.lists, 1,
-                           n_lists * sizeof *memory.lists +
-                               (size_t)lora->n_sites * sizeof *memory.pairs));
-    memory.pairs = (slao_low_rank *)(void *)(memory.lists + n_lists);
-    for (int64_t i = 0; i < lora->n_sites; i++) {
-        const slao_site *site = &lora->sites[i];
-        memory.pairs[i] = (slao_low_rank){
-            .a = site->a,
-            .b = site->b,
-            .grad_a = gradients ? gradients + (site->a - lora->values) : NULL,
-            .grad_b = gradients ? gradients + (site->b - lora->values) : NULL,
-            .rank = site->rank,
-            .scale = (float)site->scale,
-            .dropout = gradients ? (float)lora->settings.dropout : 0,
-        };
-        memory.lists[site->layer * SLAO_N_MODULES + site->module] =
-            (slao_low_rank_list){.count = 1, .pairs = &memory.pairs[i]};
+/* How many pairs each module has: into the lists' counts. */
+static size_t count_pairs(slao_low_rank_list *lists, const slao_lora_stack *stack) {
+    size_t count = 0;
+    for (int64_t k = 0; k < stack->count; k++) {
+        const slao_lora *lora = stack->loras[k];
+        count += (size_t)lora->n_sites;
+        for (int64_t i = 0; i < lora->n_sites; i++)
+            lists[lora->sites[i].layer * SLAO_N_MODULES + lora->sites[i].module].count++;
     }
-    *view = (slao_low_ranks){.lists = memory.lists};
+    return count;
+}
+
+static slao_low_rank pair_of(const slao_site *site, double weight) {
+    return (slao_low_rank){
+        .a = site->a, .b = site->b, .rank = site->rank, .scale = (float)(weight * site->scale)};
+}
+
+static void train_pair(slao_low_rank *pair, const slao_lora *lora, const slao_site *site,
+                       float *gradients, slao_factors frozen) {
+    if (!(frozen & SLAO_FACTOR_A))
+        pair->grad_a = gradients + (site->a - lora->values);
+    if (!(frozen & SLAO_FACTOR_B))
+        pair->grad_b = gradients + (site->b - lora->values);
+    pair->dropout = (float)lora->settings.dropout;
+}
+
+/* Two allocations: the lists of every module of the model, and all pairs, those of a module
+ * together. The first list's pairs are the start of the second allocation. */
+slao_status slao_lora_view_stack(slao_low_ranks *view, const slao_lora_stack *stack,
+                                 float *gradients, slao_factors frozen,
+                                 const slao_model_config *config) {
+    size_t n_lists = (size_t)config->layers * SLAO_N_MODULES;
+    slao_low_rank_list *lists;
+    slao_low_rank *pairs;
+    SLAO_TRY(slao_allocate(&lists, n_lists, sizeof *lists));
+    slao_status status = slao_allocate(&pairs, count_pairs(lists, stack), sizeof *pairs);
+    if (status != SLAO_OK) {
+        free(lists);
+        return status;
+    }
+    slao_low_rank *next = pairs;
+    for (size_t l = 0; l < n_lists; l++) {
+        lists[l].pairs = next;
+        next += lists[l].count;
+        lists[l].count = 0;
+    }
+    for (int64_t k = 0; k < stack->count; k++) {
+        const slao_lora *lora = stack->loras[k];
+        for (int64_t i = 0; i < lora->n_sites; i++) {
+            const slao_site *site = &lora->sites[i];
+            slao_low_rank_list *list = &lists[site->layer * SLAO_N_MODULES + site->module];
+            slao_low_rank *pair = &pairs[list->pairs - pairs + list->count++];
+            *pair = pair_of(site, stack->weights ? stack->weights[k] : 1);
+            if (gradients && k == stack->count - 1)
+                train_pair(pair, lora, site, gradients, frozen);
+        }
+    }
+    *view = (slao_low_ranks){.lists = lists};
     return SLAO_OK;
 }
 
+slao_status slao_lora_view(slao_low_ranks *view, const slao_lora *lora, float *gradients,
+                           const slao_model_config *config) {
+    slao_lora_stack stack = {.count = 1, .loras = &lora};
+    return slao_lora_view_stack(view, &stack, gradients, SLAO_FACTOR_NONE, config);
+}
+
 void slao_lora_view_free(slao_low_ranks *view) {
+    if (view->lists)
+        free((void *)(uintptr_t)view->lists[0].pairs);
     free((void *)(uintptr_t)view->lists);
     *view = (slao_low_ranks){0};
 }

@@ -24,6 +24,14 @@ typedef struct {
     bool targets[SLAO_N_MODULES];
 } slao_lora_settings;
 
+/* One of a pair's factors, both, or none. */
+typedef enum {
+    SLAO_FACTOR_NONE = 0,
+    SLAO_FACTOR_A = 1,
+    SLAO_FACTOR_B = 2,
+    SLAO_FACTORS = SLAO_FACTOR_A | SLAO_FACTOR_B
+} slao_factors;
+
 typedef struct {
     int64_t layer;
     slao_module module;
@@ -74,6 +82,21 @@ slao_status slao_lora_norm(const slao_lora *lora, double *norm);
 slao_status slao_lora_view(slao_low_ranks *view, const slao_lora *lora, float *gradients,
                            const slao_model_config *config);
 void slao_lora_view_free(slao_low_ranks *view);
+
+/* Several adapters of one model, each on top of those before it:
+ *
+ *   y = W x + sum_k weights[k] s_k B_k (A_k x)        weights NULL: all 1
+ *
+ * `gradients` are the last one's (n_values, laid out as its values), which is then trained but for
+ * its `frozen` factors; the others are frozen whole. */
+typedef struct {
+    int64_t count;
+    const slao_lora *const *loras;
+    const double *weights;
+} slao_lora_stack;
+slao_status slao_lora_view_stack(slao_low_ranks *view, const slao_lora_stack *stack,
+                                 float *gradients, slao_factors frozen,
+                                 const slao_model_config *config);
 
 /* The tensor's name as PEFT has it, without "base_model.model.":
  * "model.layers.0.self_attn.q_proj.lora_A.weight". */

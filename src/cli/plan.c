@@ -27,15 +27,13 @@ typedef struct {
 } summary;
 
 static int64_t examples_of(const slao_plan *plan, const slao_step *step) {
-    const slao_task *task = slao_plan_task(plan, step->task);
-    switch (step->kind) {
-    case SLAO_STEP_FINETUNE:
-        return task->train.count * step->trial->train.epochs;
-    case SLAO_STEP_EVALUATE:
-        return task->test.count;
-    default:
-        return 0;
+    int64_t sum = 0;
+    for (int64_t i = 0; i < step->n_tasks && step->kind != SLAO_STEP_MERGE; i++) {
+        const slao_task *task = slao_plan_task(plan, step->tasks[i]);
+        sum += step->kind == SLAO_STEP_EVALUATE ? task->test.count
+                                                : task->train.count * step->trial->train.epochs;
     }
+    return sum;
 }
 
 static slao_status summarise(const slao_plan *plan, summary *sums) {
@@ -52,7 +50,7 @@ static slao_status summarise(const slao_plan *plan, summary *sums) {
         sums->with[training ? TRAINED : SCORED] += examples;
         sums->without[training ? TRAINED : SCORED] += examples * step->shared_by;
         sums->passes += passes;
-        for (int p = 0; p < step->n_parents; p++) {
+        for (int64_t p = 0; p < step->n_parents; p++) {
             if (chains[step->parents[p]] > chains[s])
                 chains[s] = chains[step->parents[p]];
         }

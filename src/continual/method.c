@@ -3,16 +3,60 @@
 #include "base/setting.h"
 
 #include <string.h>
+#include <strings.h>
 
-static const slao_method_option no_options[] = {{0}};
+static const char *const inits[] = {"last-ft",
+                                    "random",
+                                    "zero",
+                                    "last-merge",
+                                    "previous",
+                                    "random-orthonormal",
+                                    "function-preserving",
+                                    NULL};
+static const char *const signs[] = {"positive", "lapack", NULL};
+
+static const slao_method_option slao_options[] = {
+    {.key = "init",
+     .help = "where a task starts: a rule of adapter/start.h",
+     .default_value = "last-ft",
+     .part = SLAO_OPTION_OF_TRAINING,
+     .choices = inits},
+    {.key = "qr_sign",
+     .help = "signs of the QR: diag(R) > 0, or as LAPACK leaves them",
+     .default_value = "positive",
+     .part = SLAO_OPTION_OF_START,
+     .choices = signs},
+    {.key = "row_scale",
+     .help = "norm of the rows of an orthonormal A; Kaiming's is 1/sqrt(3)",
+     .default_value = "1",
+     .part = SLAO_OPTION_OF_START,
+     .least = 1e-6,
+     .most = 1e6},
+    {0},
+};
 
 const slao_method slao_methods[] = {
-    {"slao", "one merged LoRA, orthonormal starts, asymmetric merging (arXiv 2512.23017)",
-     SLAO_LINEAGE_SEQUENCE, "qr-last", "asymmetric", no_options},
-    {"seqlora", "one LoRA, trained on one task after another", SLAO_LINEAGE_SEQUENCE, "previous",
-     NULL, no_options},
-    {"individual", "a LoRA of its own for each task: what a task reaches alone", SLAO_LINEAGE_ALONE,
-     NULL, NULL, no_options},
+    {.name = "slao",
+     .help = "one merged LoRA, orthonormal starts, asymmetric merging (arXiv 2512.23017)",
+     .lineage = SLAO_LINEAGE_SEQUENCE,
+     .start = "=init",
+     .merge = "asymmetric",
+     .uses_lambda = true,
+     .options = slao_options},
+    {.name = "seqlora",
+     .help = "one LoRA, trained on one task after another",
+     .lineage = SLAO_LINEAGE_SEQUENCE,
+     .start = "previous"},
+    {.name = "inclora",
+     .help = "a new LoRA per task on top of all earlier ones, which are frozen",
+     .lineage = SLAO_LINEAGE_STACK,
+     .start = "random"},
+    {.name = "individual",
+     .help = "a LoRA of its own for each task: what a task reaches alone",
+     .lineage = SLAO_LINEAGE_ALONE},
+    {.name = "multitask",
+     .help = "one LoRA, trained on all tasks of the order at once: the upper bound",
+     .lineage = SLAO_LINEAGE_TOGETHER},
     {0},
 };
 
@@ -23,12 +67,13 @@ slao_status slao_method_choose(slao_method_choice *choice, const slao_method *me
     for (int i = 0; methods[i].name; i++) {
         SLAO_INVARIANT(i < MOST);
         names[i] = methods[i].name;
-        if (strcmp(methods[i].name, name) != 0)
+        if (strcasecmp(methods[i].name, name) != 0)
             continue;
         *choice = (slao_method_choice){.method = &methods[i]};
-        for (int k = 0; methods[i].options[k].key; k++) {
+        const slao_method_option *options = methods[i].options;
+        for (int k = 0; options && options[k].key; k++) {
             SLAO_INVARIANT(k < SLAO_MAX_METHOD_OPTIONS);
-            choice->values[k] = methods[i].options[k].default_value;
+            choice->values[k] = options[k].default_value;
         }
         return SLAO_OK;
     }
@@ -39,7 +84,7 @@ slao_status slao_method_choose(slao_method_choice *choice, const slao_method *me
 }
 
 int slao_method_option_find(const slao_method *method, const char *key) {
-    for (int k = 0; method->options[k].key; k++) {
+    for (int k = 0; method->options && method->options[k].key; k++) {
         if (strcmp(method->options[k].key, key) == 0)
             return k;
     }
@@ -48,7 +93,7 @@ int slao_method_option_find(const slao_method *method, const char *key) {
 
 static slao_status unknown_option(const slao_method *method, const char *key, const char *path) {
     const char *names[SLAO_MAX_METHOD_OPTIONS + 1] = {0};
-    for (int k = 0; method->options[k].key; k++)
+    for (int k = 0; method->options && method->options[k].key; k++)
         names[k] = method->options[k].key;
     const char *nearest = slao_nearest(key, names);
     return slao_fail(SLAO_BAD_INPUT, "%s: %s has no option \"%s\"%s%s%s", path, method->name, key,
@@ -67,16 +112,41 @@ slao_status slao_method_set(slao_method_choice *choice, const char *key, const c
     return slao_setting_read(&choice->values[k], &setting, value, arena, path);
 }
 
-const char *slao_method_start(const slao_method_choice *choice) {
-    const char *start = choice->method->start;
-    SLAO_INVARIANT(start);
-    if (start[0] != '=')
-        return start;
-    int k = slao_method_option_find(choice->method, start + 1);
-    SLAO_INVARIANT(k >= 0);
-    return choice->values[k];
+void slao_method_settle(slao_method_choice *choice) {
+    const slao_method *method = choice->method;
+    if (method->lineage == SLAO_LINEAGE_TOGETHER || slao_method_start(choice)->orthonormal)
+        return;
+    for (int k = 0; method->options && method->options[k].key; k++) {
+        if (method->options[k].part == SLAO_OPTION_OF_START)
+            choice->values[k] = "";
+    }
 }
 
-bool slao_method_uses_lambda(const slao_method *method) {
-    return method->merge != NULL;
+const char *slao_method_text(const slao_method_choice *choice, const char *key) {
+    int k = slao_method_option_find(choice->method, key);
+    return k >= 0 && choice->values[k][0] ? choice->values[k] : NULL;
+}
+
+double slao_method_number(const slao_method_choice *choice, const char *key, double otherwise) {
+    const char *text = slao_method_text(choice, key);
+    return text ? slao_setting_number(text) : otherwise;
+}
+
+const slao_start_rule *slao_method_start(const slao_method_choice *choice) {
+    const slao_method *method = choice->method;
+    SLAO_INVARIANT(method->lineage != SLAO_LINEAGE_TOGETHER);
+    const char *name = method->lineage == SLAO_LINEAGE_ALONE ? "fresh" : method->start;
+    if (name[0] == '=')
+        name = slao_method_text(choice, name + 1);
+    const slao_start_rule *rule = slao_start_rule_find(name);
+    SLAO_INVARIANT(rule);
+    return rule;
+}
+
+bool slao_method_is_diagonal(const slao_method *method) {
+    return method->lineage == SLAO_LINEAGE_ALONE && !method->merge;
+}
+
+bool slao_method_is_final(const slao_method *method) {
+    return method->lineage == SLAO_LINEAGE_TOGETHER;
 }

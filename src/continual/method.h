@@ -1,15 +1,38 @@
 /* Continual-learning methods: one row each.
  *
- * A method is composed of parts that have tables of their own: where the pair of task i >= 2 starts
- * from, what it is trained on, and how it enters the adapter that is evaluated.
+ * A method is composed of parts, most of which have tables of their own, so that a new combination
+ * is a row:
+ *
+ *   where a task starts     start, a rule of adapter/start.h; task 1 always starts `fresh`
+ *   what it comes on top of lineage
+ *   what is trained         all but `frozen`; task 1 trains both factors
+ *   on which loss           that of the data, and what `tuning` adds (continual/tuning.h)
+ *   what is evaluated       the pair itself; the stack of all pairs so far; or what `merge`, a rule
+ *                           of adapter/merge.h, makes of `inputs`
+ *
+ *   SLAO_LINEAGE_SEQUENCE   ft(1) --> ft(2) --> ft(3)          one pair goes on from task to task
+ *   SLAO_LINEAGE_STACK      ft(1) --> ft(2), ft(3) on W0 + sum of all pairs before, frozen
+ *   SLAO_LINEAGE_ALONE      ft(1), ft(2), ft(3) on W0 each     the individual runs
+ *   SLAO_LINEAGE_TOGETHER   ft(1 and 2 and 3)                  all tasks of the order, mixed
+ *
+ * The state that a method keeps (state_bytes of steps and trials) is what both the evaluated
+ * adapter and all later steps follow from: the pair (sequence); that and the merged one (sequence,
+ * merged with the newest); all pairs so far (stack, and merges of all of them); and what `tuning`
+ * keeps besides.
  */
 #ifndef SLAO_CONTINUAL_METHOD_H
 #define SLAO_CONTINUAL_METHOD_H
 
+#include "adapter/start.h"
 #include "base/memory.h"
 
-/* What an option changes from task 2 on, and so the keys of which steps hold it. */
-typedef enum { SLAO_OPTION_OF_TRAINING, SLAO_OPTION_OF_MERGE } slao_option_part;
+/* Which keys of steps hold an option's value: those of fine-tunes that start from an orthonormal A
+ * (and of no others: elsewhere the option means nothing), of fine-tunes, of merges. */
+typedef enum {
+    SLAO_OPTION_OF_START,
+    SLAO_OPTION_OF_TRAINING,
+    SLAO_OPTION_OF_MERGE
+} slao_option_part;
 
 /* An option of a method: a name out of `choices`, or a number within least .. most where choices is
  * NULL. Its value is kept as canonical text: the name, or the number as slao_number_text has it. */
@@ -20,21 +43,33 @@ typedef struct {
     double least, most;
 } slao_method_option;
 
-/* Where task i >= 2 starts from; task 1 always starts from a fresh pair. */
 typedef enum {
-    SLAO_LINEAGE_SEQUENCE, /* from the adapter that was fine-tuned on task i-1 */
-    SLAO_LINEAGE_ALONE     /* from a fresh pair again: each task by itself */
+    SLAO_LINEAGE_SEQUENCE,
+    SLAO_LINEAGE_STACK,
+    SLAO_LINEAGE_ALONE,
+    SLAO_LINEAGE_TOGETHER
 } slao_lineage;
+
+typedef enum {
+    SLAO_MERGE_NEWEST, /* the merged adapter so far and the newest fine-tuned one; at task 1 the
+                          fine-tuned one is the merged one */
+    SLAO_MERGE_ALL     /* the fine-tuned adapters of tasks 1 to i, from i = 1 on */
+} slao_merge_inputs;
+
+typedef struct slao_tuning_rule slao_tuning_rule; /* continual/tuning.h */
 
 typedef struct {
     const char *name, *help;
     slao_lineage lineage;
-    const char *start; /* the initialisation rule (adapter/start.h) under SLAO_LINEAGE_SEQUENCE, or
-                          the key of the option that names it in the form "=init" */
-    const char *
-        merge; /* the merge rule (adapter/merge.h); NULL: the fine-tuned pair is evaluated itself */
+    const char *start; /* of tasks i >= 2 in a sequence or a stack: the rule's name, or in the form
+                          "=init" the key of the option that names it */
+    slao_factors frozen;            /* from task 2 on */
+    const slao_tuning_rule *tuning; /* NULL: plain training */
+    const char *merge;              /* NULL: nothing is merged */
+    slao_merge_inputs inputs;
+    bool uses_lambda;                  /* does lambda(i) mean anything to it? */
     const slao_method_option *options; /* ends in a row without a key; at most
-                                          SLAO_MAX_METHOD_OPTIONS */
+                                          SLAO_MAX_METHOD_OPTIONS; NULL: none */
 } slao_method;
 
 extern const slao_method slao_methods[]; /* ends in a row without a name */
@@ -44,12 +79,13 @@ enum { SLAO_MAX_METHOD_OPTIONS = 8 };
 /* A method with its options set; values[k] belongs to options[k]. */
 typedef struct {
     const slao_method *method;
-    const char *values[SLAO_MAX_METHOD_OPTIONS];
+    const char *values[SLAO_MAX_METHOD_OPTIONS]; /* "" where slao_method_settle found that the
+                                                    option means nothing */
 } slao_method_choice;
 
-/* The method called `name` out of `methods` (slao_methods, or a table like it), every option at its
- * default. An unknown name is SLAO_BAD_INPUT with the nearest one; `path` says where it stood
- * ("spec.json: sweep.method"). */
+/* The method called `name` (in any case) out of `methods` (slao_methods, or a table like it), every
+ * option at its default. An unknown name is SLAO_BAD_INPUT with the nearest one; `path` says where
+ * it stood ("spec.json: sweep.method"). */
 slao_status slao_method_choose(slao_method_choice *choice, const slao_method *methods,
                                const char *name, const char *path);
 
@@ -59,13 +95,26 @@ slao_status slao_method_choose(slao_method_choice *choice, const slao_method *me
 slao_status slao_method_set(slao_method_choice *choice, const char *key, const char *value,
                             slao_arena *arena, const char *path);
 
+/* Empties the options that mean nothing under the values of the others, so that equal choices are
+ * equal. Once all are set. */
+void slao_method_settle(slao_method_choice *choice);
+
 /* The place of option `key` in method->options, or -1. */
 int slao_method_option_find(const slao_method *method, const char *key);
 
-/* The initialisation rule of task i >= 2, where an option names it. Not for SLAO_LINEAGE_ALONE. */
-const char *slao_method_start(const slao_method_choice *choice);
+/* The value of option `key`; NULL if the method has none, or it means nothing. */
+const char *slao_method_text(const slao_method_choice *choice, const char *key);
+/* The same as a number. */
+double slao_method_number(const slao_method_choice *choice, const char *key, double otherwise);
 
-/* Does lambda(i) mean anything to this method? */
-bool slao_method_uses_lambda(const slao_method *method);
+/* The initialisation rule of task i >= 2, also where an option names it. Not for
+ * SLAO_LINEAGE_TOGETHER. */
+const slao_start_rule *slao_method_start(const slao_method_choice *choice);
+
+/* Each task by itself, nothing merged: only the diagonal of the scores means anything. */
+bool slao_method_is_diagonal(const slao_method *method);
+
+/* Only what is there after the last task means anything. */
+bool slao_method_is_final(const slao_method *method);
 
 #endif

@@ -48,11 +48,16 @@ slao_status slao_optimizer_step(slao_optimizer *optimizer, float *values, const 
             (long long)optimizer->steps + 1);
     double clipped = settings->clip_norm > 0 ? settings->clip_norm / (*norm + 1e-6) : 1;
     double t = (double)++optimizer->steps;
-    slao_vec()->adamw(values, optimizer->first, optimizer->second, gradients,
-                      (float)(clipped < 1 ? clipped : 1), (float)beta1, (float)beta2,
-                      (float)(learning_rate / (1 - pow(beta1, t))),
-                      (float)(1 / sqrt(1 - pow(beta2, t))), (float)epsilon,
-                      (float)(learning_rate * settings->weight_decay), (size_t)optimizer->n_values);
+    const slao_value_range all = {0, optimizer->n_values};
+    const slao_value_range *ranges = optimizer->n_ranges ? optimizer->ranges : &all;
+    for (int64_t i = 0; i < (optimizer->n_ranges ? optimizer->n_ranges : 1); i++) {
+        int64_t at = ranges[i].first;
+        slao_vec()->adamw(values + at, optimizer->first + at, optimizer->second + at,
+                          gradients + at, (float)(clipped < 1 ? clipped : 1), (float)beta1,
+                          (float)beta2, (float)(learning_rate / (1 - pow(beta1, t))),
+                          (float)(1 / sqrt(1 - pow(beta2, t))), (float)epsilon,
+                          (float)(learning_rate * settings->weight_decay), (size_t)ranges[i].count);
+    }
     return SLAO_OK;
 }
 

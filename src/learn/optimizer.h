@@ -14,17 +14,24 @@
 #include "base/status.h"
 #include "learn/settings.h"
 
+/* Some of the values: those from `first` on. */
 typedef struct {
-    int64_t n_values, steps; /* steps done */
-    float *first, *second;   /* moments */
+    int64_t first, count;
+} slao_value_range;
+
+typedef struct {
+    int64_t n_values, steps;        /* steps done */
+    float *first, *second;          /* moments */
+    int64_t n_ranges;               /* of the values that are trained; 0: all are */
+    const slao_value_range *ranges; /* borrowed */
 } slao_optimizer;
 
 slao_status slao_optimizer_new(slao_optimizer **optimizer, int64_t n_values);
 void slao_optimizer_free(slao_optimizer *optimizer); /* NULL is allowed */
 
-/* One step on `values` by `gradients`, after clipping the gradient's norm to settings->clip_norm as
- * torch.nn.utils.clip_grad_norm_ does. Returns the norm before clipping in *norm. A norm that is
- * not finite is SLAO_FAILED, and nothing is changed. */
+/* One step on `values` (those of the ranges) by `gradients`, after clipping the gradient's norm to
+ * settings->clip_norm as torch.nn.utils.clip_grad_norm_ does. Returns the norm before clipping in
+ * *norm. A norm that is not finite is SLAO_FAILED, and nothing is changed. */
 slao_status slao_optimizer_step(slao_optimizer *optimizer, float *values, const float *gradients,
                                 double learning_rate, const slao_train_settings *settings,
                                 double *norm);

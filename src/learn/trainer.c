@@ -15,8 +15,11 @@ typedef struct {
     const slao_train_settings *settings;
     slao_arena *arena;
     slao_optimizer *optimizer;
-    slao_low_ranks pairs; /* of lora, with `gradients` */
+    slao_low_ranks pairs; /* of lora, with `gradients`, on top of those below it */
+    const slao_lora **stack;
+    double *weights;
     float *gradients;
+    slao_value_range *ranges; /* trained values, where a factor is frozen */
     int64_t *order;
 } run;
 
@@ -50,6 +53,31 @@ static slao_status train_batch(run *r, const int64_t *chosen, int64_t count, int
     return SLAO_OK;
 }
 
+static double squares(const float *x, int64_t n) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)x[i] * (double)x[i];
+    return sum;
+}
+
+/* Sums over the steps; `train` makes means of them. */
+static void add_gradient_norms(const run *r, slao_training *training) {
+    double all_a = 0, all_b = 0;
+    for (int64_t i = 0; i < r->lora->n_sites; i++) {
+        const slao_site *site = &r->lora->sites[i];
+        const float *grad_a = r->gradients + (site->a - r->lora->values);
+        const float *grad_b = r->gradients + (site->b - r->lora->values);
+        double a = squares(grad_a, site->rank * site->d_in);
+        double b = squares(grad_b, site->rank * site->d_out);
+        training->gradient_norms[2 * i] += sqrt(a);
+        training->gradient_norms[2 * i + 1] += sqrt(b);
+        all_a += a;
+        all_b += b;
+    }
+    training->gradient_norm_a += sqrt(all_a);
+    training->gradient_norm_b += sqrt(all_b);
+}
+
 /* One optimiser step on the `count` examples at `chosen`. */
 static slao_status train_step(run *r, const int64_t *chosen, int64_t count, int64_t epoch,
                               int64_t total_steps, slao_training *training) {
@@ -65,12 +93,15 @@ static slao_status train_step(run *r, const int64_t *chosen, int64_t count, int6
         int64_t in_batch = count - i < batch_size ? count - i : batch_size;
         SLAO_TRY(train_batch(r, chosen + i, in_batch, epoch, (double)n_answers, &loss));
     }
+    if (r->lesson->extra.add)
+        SLAO_TRY(r->lesson->extra.add(r->lesson->extra.context, r->lora, r->gradients, &loss));
     if (!isfinite(loss))
         return slao_fail(
             SLAO_FAILED,
             "the loss of step %lld is not finite: training has diverged; try a smaller "
             "learning rate",
             (long long)training->steps + 1);
+    add_gradient_norms(r, training);
     double rate = slao_learning_rate(r->settings, training->steps, total_steps);
     SLAO_TRY(
         slao_optimizer_step(r->optimizer, r->lora->values, r->gradients, rate, r->settings, &norm));
@@ -104,7 +135,45 @@ static slao_status train(run *r, slao_training *training) {
             SLAO_TRY(train_step(r, r->order + i, n - i < per_step ? n - i : per_step, epoch, total,
                                 training));
     }
+    for (int64_t i = 0; i < 2 * r->lora->n_sites; i++)
+        training->gradient_norms[i] /= (double)training->steps;
+    training->gradient_norm_a /= (double)training->steps;
+    training->gradient_norm_b /= (double)training->steps;
     return check_values(r->lora);
+}
+
+/* The view of the trained adapter on top of those below it. */
+static slao_status make_pairs(run *r, const slao_model_config *config) {
+    const slao_lora_stack *below = &r->lesson->below;
+    size_t count = (size_t)below->count + 1;
+    SLAO_TRY(slao_allocate(&r->stack, count, sizeof *r->stack));
+    SLAO_TRY(slao_allocate(&r->weights, count, sizeof *r->weights));
+    for (int64_t k = 0; k < below->count; k++) {
+        r->stack[k] = below->loras[k];
+        r->weights[k] = below->weights ? below->weights[k] : 1;
+    }
+    r->stack[below->count] = r->lora;
+    r->weights[below->count] = 1;
+    slao_lora_stack stack = {below->count + 1, r->stack, r->weights};
+    return slao_lora_view_stack(&r->pairs, &stack, r->gradients, r->lesson->frozen, config);
+}
+
+/* Tells the optimiser which values are trained, if not all are. */
+static slao_status leave_out_frozen(run *r) {
+    const slao_lora *lora = r->lora;
+    if (r->lesson->frozen == SLAO_FACTOR_NONE)
+        return SLAO_OK;
+    SLAO_INVARIANT(r->lesson->frozen != SLAO_FACTORS);
+    bool is_a = r->lesson->frozen == SLAO_FACTOR_B;
+    SLAO_TRY(slao_allocate(&r->ranges, (size_t)lora->n_sites, sizeof *r->ranges));
+    for (int64_t i = 0; i < lora->n_sites; i++) {
+        const slao_site *site = &lora->sites[i];
+        r->ranges[i] = (slao_value_range){(is_a ? site->a : site->b) - lora->values,
+                                          site->rank * (is_a ? site->d_in : site->d_out)};
+    }
+    r->optimizer->n_ranges = lora->n_sites;
+    r->optimizer->ranges = r->ranges;
+    return SLAO_OK;
 }
 
 slao_status slao_train(slao_pass *pass, const slao_model_config *config, slao_lora *lora,
@@ -118,13 +187,21 @@ slao_status slao_train(slao_pass *pass, const slao_model_config *config, slao_lo
     if (status == SLAO_OK)
         status = slao_allocate(&r.gradients, (size_t)lora->n_values, sizeof *r.gradients);
     if (status == SLAO_OK)
-        status = slao_lora_view(&r.pairs, lora, r.gradients, config);
+        status = slao_allocate(&training->gradient_norms, 2 * (size_t)lora->n_sites,
+                               sizeof *training->gradient_norms);
+    if (status == SLAO_OK)
+        status = make_pairs(&r, config);
+    if (status == SLAO_OK)
+        status = leave_out_frozen(&r);
     if (status == SLAO_OK) {
         slao_random noise = slao_random_stream(lesson->seed, "dropout", lesson->task, 0);
         r.pairs.noise_seed = (uint64_t)slao_random_bits(&noise) << 32 | slao_random_bits(&noise);
         status = train(&r, training);
     }
     slao_lora_view_free(&r.pairs);
+    free(r.stack);
+    free(r.weights);
+    free(r.ranges);
     free(r.order);
     free(r.gradients);
     slao_optimizer_free(r.optimizer);
@@ -134,5 +211,6 @@ slao_status slao_train(slao_pass *pass, const slao_model_config *config, slao_lo
 
 void slao_training_free(slao_training *training) {
     free(training->losses);
+    free(training->gradient_norms);
     *training = (slao_training){0};
 }

@@ -13,18 +13,32 @@
 #include "learn/settings.h"
 #include "model/transformer.h"
 
+/* What is added to the loss of the data at each optimiser step: `add` adds its value at the
+ * adapter's present values to *loss and its gradient to `gradients` (laid out as lora->values),
+ * before clipping. It adds nothing to the gradient of a frozen factor. */
+typedef struct {
+    void *context;
+    slao_status (*add)(void *context, const slao_lora *lora, float *gradients, double *loss);
+} slao_extra_loss;
+
 typedef struct {
     const char *task; /* names the random streams */
     uint64_t seed;
     const slao_sequence *examples;
     int64_t n_examples;
+    slao_factors frozen;   /* factors that are not trained: no gradient is computed of them */
+    slao_lora_stack below; /* frozen adapters that the trained one comes on top of */
+    slao_extra_loss extra; /* add NULL: none */
 } slao_lesson;
 
 typedef struct {
-    int64_t steps;   /* of the optimiser */
-    double *losses;  /* per step: before it */
-    size_t capacity; /* of losses */
-    int64_t tokens;  /* of all examples in all epochs, as if nothing were shared */
+    int64_t steps;          /* of the optimiser */
+    double *losses;         /* per step: before it, the extra loss included */
+    size_t capacity;        /* of losses */
+    int64_t tokens;         /* of all examples in all epochs, as if nothing were shared */
+    double *gradient_norms; /* n_sites x 2: mean over the steps of the norm (before clipping) of the
+                               gradient of a site's A, and of its B; 0 where frozen */
+    double gradient_norm_a, gradient_norm_b; /* the same over all sites together */
 } slao_training;
 
 /* Trains `lora` in place. A loss or gradient that is not finite is SLAO_FAILED naming the step.

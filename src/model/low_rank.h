@@ -15,7 +15,7 @@
 typedef struct {
     const float *a, *b;
     float *grad_a,
-        *grad_b; /* of the same shapes; gradients are added; both NULL: the pair is frozen */
+        *grad_b; /* of the same shapes; gradients are added; NULL: the factor is frozen */
     int64_t rank;
     float scale, dropout;
 } slao_low_rank;

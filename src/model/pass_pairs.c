@@ -13,7 +13,7 @@ const slao_low_rank_list *slao_pairs_of(const slao_low_ranks *pairs, int64_t lay
 
 bool slao_pairs_trained(const slao_low_rank_list *list) {
     for (int64_t i = 0; i < list->count; i++) {
-        if (list->pairs[i].grad_a)
+        if (list->pairs[i].grad_a || list->pairs[i].grad_b)
             return true;
     }
     return false;
@@ -89,22 +89,26 @@ slao_status slao_pairs_backward(slao_pass *pass, const slao_low_ranks *pairs, in
     for (int64_t i = 0; i < list->count; i++) {
         const slao_low_rank *pair = &list->pairs[i];
         int64_t r = pair->rank;
-        float *t; /* scale dy B: the gradient of A x~ */
-        SLAO_TRY(slao_pass_take(pass, &t, rows, r));
-        slao_multiply((slao_matrix_out){t, r}, dy, (slao_matrix){pair->b, r}, rows, r, d_out,
-                      pair->scale, 0);
-        if (pair->grad_a) {
-            slao_matrix seen;
+        float *t = NULL; /* scale dy B: the gradient of A x~ */
+        if (pair->grad_a || dx) {
+            SLAO_TRY(slao_pass_take(pass, &t, rows, r));
+            slao_multiply((slao_matrix_out){t, r}, dy, (slao_matrix){pair->b, r}, rows, r, d_out,
+                          pair->scale, 0);
+        }
+        slao_matrix seen = x;
+        if (pair->grad_a || pair->grad_b)
             SLAO_TRY(dropped(pass, pairs, layer, module, pair, x, d_in, &scratch, &seen));
+        if (pair->grad_b) {
             float *u;
             SLAO_TRY(slao_pass_take(pass, &u, rows, r));
             slao_multiply_transposed((slao_matrix_out){u, r}, seen, (slao_matrix){pair->a, d_in},
                                      rows, r, d_in, pair->scale, 0);
             slao_transposed_multiply((slao_matrix_out){pair->grad_b, r}, dy, (slao_matrix){u, r},
                                      d_out, r, rows, 1, 1);
+        }
+        if (pair->grad_a)
             slao_transposed_multiply((slao_matrix_out){pair->grad_a, d_in}, (slao_matrix){t, r},
                                      seen, r, d_in, rows, 1, 1);
-        }
         if (!dx)
             continue;
         slao_matrix_out through = *dx;

@@ -42,7 +42,7 @@ static bool visit_keys(const slao_method *methods, visitor *visit, void *context
         }
     }
     for (const slao_method *method = methods; method->name; method++) {
-        for (int k = 0; method->options[k].key; k++) {
+        for (int k = 0; method->options && method->options[k].key; k++) {
             snprintf(key, sizeof key, "%s.%s", method->name, method->options[k].key);
             slao_axis axis = {.kind = SLAO_AXIS_OPTION, .method = method, .option = k};
             if (visit(context, key, &axis))

@@ -37,6 +37,27 @@ slao_status slao_geometry_record_change(cJSON *record, const slao_lora *start,
     return status;
 }
 
+slao_status slao_geometry_record_gradients(cJSON *record, const slao_lora *lora,
+                                           const slao_training *training) {
+    double *a;
+    size_t n = (size_t)lora->n_sites;
+    SLAO_TRY(slao_allocate(&a, 2 * n, sizeof *a));
+    double *b = a + n;
+    for (size_t i = 0; i < n; i++) {
+        a[i] = training->gradient_norms[2 * i];
+        b[i] = training->gradient_norms[2 * i + 1];
+    }
+    slao_status status = add_by_layer(record, "gradient_a", lora, a);
+    if (status == SLAO_OK)
+        status = add_by_layer(record, "gradient_b", lora, b);
+    if (status == SLAO_OK)
+        status = slao_json_add_real(record, "gradient_norm_a", training->gradient_norm_a);
+    if (status == SLAO_OK)
+        status = slao_json_add_real(record, "gradient_norm_b", training->gradient_norm_b);
+    free(a);
+    return status;
+}
+
 slao_status slao_geometry_record_distance(cJSON *record, const slao_lora *lora) {
     double distance;
     SLAO_TRY(slao_distance(lora, &distance));

@@ -4,17 +4,23 @@
  *   orthogonality    ||A0 A0^T - I||_F of the pair it started from
  *   interference_a   ||A0 dA^T||_F
  *   interference_b   ||dB^T B0||_F
+ *   gradient_a       mean over the optimiser steps of ||dL/dA||_F, before clipping
+ *   gradient_b       the same of B
  *
- * and what every step that leaves an adapter records: distance, ||theta - theta_0||.
+ * gradient_norm_a and gradient_norm_b, the same of all A and of all B together; and what every step
+ * that leaves an adapter records: distance, ||theta - theta_0||.
  */
 #ifndef SLAO_SWEEP_GEOMETRY_H
 #define SLAO_SWEEP_GEOMETRY_H
 
 #include "adapter/lora.h"
 #include "base/json.h"
+#include "learn/trainer.h"
 
 slao_status slao_geometry_record_change(cJSON *record, const slao_lora *start,
                                         const slao_lora *finetuned);
+slao_status slao_geometry_record_gradients(cJSON *record, const slao_lora *lora,
+                                           const slao_training *training);
 slao_status slao_geometry_record_distance(cJSON *record, const slao_lora *lora);
 
 #endif

@@ -148,7 +148,7 @@ static void need(needed_steps *needed, int64_t step) {
         return;
     needed->seen[step] = true;
     needed->steps[needed->count++] = step;
-    for (int i = 0; i < needed->plan->steps[step].n_parents; i++)
+    for (int64_t i = 0; i < needed->plan->steps[step].n_parents; i++)
         need(needed, needed->plan->steps[step].parents[i]);
 }
 
@@ -250,7 +250,7 @@ static slao_status read_trial(slao_outcome *outcome, int64_t index, needed_steps
     for (int64_t i = 0; i < n; i++)
         trial->examples[i] = examples_of(outcome, steps, n, i);
     const slao_method *method = settings->method.method;
-    trial->diagonal = method->lineage == SLAO_LINEAGE_ALONE && !method->merge;
+    trial->diagonal = slao_method_is_diagonal(method);
     slao_scores scores = {
         .n_tasks = n,
         .scores = trial->accuracy,

@@ -1,6 +1,7 @@
 #include "sweep/plan.h"
 
 #include "base/index.h"
+#include "continual/tuning.h"
 #include "sweep/key.h"
 
 #include <stdlib.h>
@@ -56,92 +57,177 @@ static void begin_key(const plan_work *work, slao_step_kind kind) {
     slao_hash_integer(work->hasher, SLAO_NUMERIC_VERSION);
 }
 
-/* The options that a part of the method reads; the one that names the start is in the key as the
- * start's name, so that methods with the same training share it. */
+static int by_text(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Is the value of this option in the keys under another name: as the start that it names? */
+static bool names_start(const slao_method *method, const char *key) {
+    return method->start && method->start[0] == '=' && strcmp(method->start + 1, key) == 0;
+}
+
+/* The options that a part of the method reads. */
 static void hash_options(slao_hasher *hasher, const slao_method_choice *choice,
                          slao_option_part part) {
-    const slao_method *method = choice->method;
-    for (int k = 0; method->options[k].key; k++) {
-        bool names_start = method->start && method->start[0] == '=' &&
-                           strcmp(method->start + 1, method->options[k].key) == 0;
-        if (method->options[k].part != part || names_start)
+    const slao_method_option *options = choice->method->options;
+    for (int k = 0; options && options[k].key; k++) {
+        if (options[k].part != part || names_start(choice->method, options[k].key))
             continue;
-        slao_hash_text(hasher, method->options[k].key);
+        slao_hash_text(hasher, options[k].key);
         slao_hash_text(hasher, choice->values[k]);
     }
     slao_hash_text(hasher, ""); /* no key: the list ends */
 }
 
-/* `parent` is -1 for a fresh start: then nothing of the method is in the key, and position is 1. */
-static slao_status add_finetune(plan_work *work, const char *name, int64_t position, int64_t parent,
-                                int64_t *place) {
+static void hash_parents(const plan_work *work, const slao_step *step) {
+    for (int64_t i = 0; i < step->n_parents; i++)
+        slao_hash_hash(work->hasher, work->plan->steps[step->parents[i]].key);
+}
+
+/* What all training reads, whatever the method. */
+static void begin_training_key(const plan_work *work, const slao_step *step) {
     const slao_plan *plan = work->plan;
     const slao_trial *trial = &plan->spec->trials[work->trial];
-    const slao_task *task = slao_plan_task(plan, name);
     slao_hasher *hasher = work->hasher;
     begin_key(work, SLAO_STEP_FINETUNE);
     slao_hash_hash(hasher, plan->model_hash);
-    slao_hash_text(hasher, name);
-    slao_hash_hash(hasher, task->train_hash);
+    slao_hash_text(hasher, step->task);
+    for (int64_t i = 0; i < step->n_tasks; i++)
+        slao_hash_hash(hasher, slao_plan_task(plan, step->tasks[i])->train_hash);
     slao_hash_integer(hasher, trial->seed);
     slao_hash_lora(hasher, &trial->lora);
     slao_hash_train(hasher, &trial->train);
     slao_hash_integer(hasher, plan->spec->ranks_per_trial);
-    slao_step step = {.kind = SLAO_STEP_FINETUNE, .task = name, .position = position};
-    if (parent < 0) {
-        slao_hash_text(hasher, "fresh");
-    } else {
-        slao_hash_text(hasher, slao_method_start(&trial->method));
-        hash_options(hasher, &trial->method, SLAO_OPTION_OF_TRAINING);
-        slao_hash_hash(hasher, plan->steps[parent].key);
-        step.n_parents = 1;
-        step.parents[0] = parent;
-    }
+}
+
+/* Training from theta_0 by itself: nothing of the method is in its key. */
+static slao_status add_plain_finetune(plan_work *work, slao_step step, int64_t *place) {
+    step.kind = SLAO_STEP_FINETUNE;
+    step.position = 1;
+    begin_training_key(work, &step);
+    slao_hash_text(work->hasher, "fresh");
     return add_step(work, step, place);
 }
 
-static slao_status add_merge(plan_work *work, const char *name, int64_t position, int64_t merged,
-                             int64_t finetuned, int64_t *place) {
-    const slao_plan *plan = work->plan;
-    const slao_trial *trial = &plan->spec->trials[work->trial];
-    slao_hasher *hasher = work->hasher;
-    begin_key(work, SLAO_STEP_MERGE);
-    slao_hash_text(hasher, trial->method.method->merge);
-    slao_hash_real(hasher, slao_schedule_value(&trial->lambda, position));
-    slao_hash_integer(hasher, position);
-    hash_options(hasher, &trial->method, SLAO_OPTION_OF_MERGE);
-    slao_hash_hash(hasher, plan->steps[merged].key);
-    slao_hash_hash(hasher, plan->steps[finetuned].key);
-    slao_step step = {.kind = SLAO_STEP_MERGE,
-                      .task = name,
-                      .position = position,
-                      .n_parents = 2,
-                      .parents = {merged, finetuned}};
-    return add_step(work, step, place);
+/* One task: its name is the trial's own text. */
+static slao_step step_on(const char *const *task) {
+    return (slao_step){.task = *task, .n_tasks = 1, .tasks = task};
 }
 
-/* `adapter` is -1 for the untrained model. */
-static slao_status add_evaluate(plan_work *work, const char *name, int64_t adapter,
+/* What a fine-tune of task i >= 2 reads. */
+static void set_parents(slao_step *step, const slao_method *method, const slao_start_rule *start,
+                        const slao_trial_steps *steps, int64_t j) {
+    const int64_t *from = start->source == SLAO_FROM_MERGED ? steps->adapters : steps->finetunes;
+    bool stacked = method->lineage == SLAO_LINEAGE_STACK;
+    /* A rule of tuning reads the state that the last step left, wherever the pair starts. */
+    step->n_parents = stacked ? j : start->source != SLAO_FROM_NOTHING || method->tuning;
+    step->parents = stacked ? steps->finetunes : &from[j - 1];
+}
+
+/* The fine-tune of the trial's task j+1 in a sequence, a stack, or alone. */
+static slao_status add_finetune(plan_work *work, const slao_trial_steps *steps, int64_t j,
                                 int64_t *place) {
+    const slao_trial *trial = &work->plan->spec->trials[work->trial];
+    const slao_method *method = trial->method.method;
+    const slao_tuning_rule *tuning = method->tuning;
+    bool first = j == 0 || method->lineage == SLAO_LINEAGE_ALONE;
+    slao_step step = step_on(&trial->order->tasks[j]);
+    if (first && !(tuning && tuning->from_first_task))
+        return add_plain_finetune(work, step, place);
+    step.kind = SLAO_STEP_FINETUNE;
+    step.trial = trial;
+    step.changed = !first;
+    step.ruled = true;
+    slao_hasher *hasher = work->hasher;
+    const slao_start_rule *start = slao_step_start(&step);
+    if (!first)
+        set_parents(&step, method, start, steps, j);
+    step.position = step.n_parents || tuning ? j + 1 : 1;
+    begin_training_key(work, &step);
+    slao_hash_text(hasher, start->key);
+    if (start->orthonormal)
+        hash_options(hasher, &trial->method, SLAO_OPTION_OF_START);
+    slao_hash_integer(hasher, first ? SLAO_FACTOR_NONE : method->frozen);
+    slao_hash_integer(hasher, !first && method->lineage == SLAO_LINEAGE_STACK);
+    hash_options(hasher, &trial->method, SLAO_OPTION_OF_TRAINING);
+    if (tuning) {
+        slao_hash_text(hasher, tuning->name);
+        slao_hash_integer(hasher, tuning->reads_n_tasks ? trial->order->n_tasks : 0);
+        slao_hash_integer(hasher, step.position);
+    }
+    hash_parents(work, &step);
+    return add_step(work, step, place);
+}
+
+/* All tasks of the order, mixed: the same step for all orders of them. */
+static slao_status add_multitask(plan_work *work, const slao_order *order, int64_t *place) {
+    slao_plan *plan = work->plan;
+    const char **names;
+    char *joined;
+    size_t length = 1, n = (size_t)order->n_tasks;
+    SLAO_TRY(slao_arena_take(plan->arena, &names, n, sizeof *names));
+    memcpy(names, order->tasks, n * sizeof *names);
+    qsort(names, n, sizeof *names, by_text);
+    for (size_t i = 0; i < n; i++)
+        length += strlen(names[i]) + 1;
+    SLAO_TRY(slao_arena_take(plan->arena, &joined, length, 1));
+    slao_step step = {.task = joined, .n_tasks = order->n_tasks, .tasks = names};
+    *joined = '\0';
+    for (size_t i = 0; i < n; i++)
+        joined = stpcpy(stpcpy(joined, i ? "+" : ""), names[i]);
+    return add_plain_finetune(work, step, place);
+}
+
+static slao_status add_merge(plan_work *work, const slao_trial_steps *steps, int64_t j,
+                             int64_t *place) {
+    slao_plan *plan = work->plan;
+    const slao_trial *trial = &plan->spec->trials[work->trial];
+    const slao_method *method = trial->method.method;
+    slao_hasher *hasher = work->hasher;
+    slao_step step = step_on(&trial->order->tasks[j]);
+    step.kind = SLAO_STEP_MERGE;
+    step.position = j + 1;
+    step.parents = steps->finetunes;
+    step.n_parents = j + 1;
+    if (method->inputs == SLAO_MERGE_NEWEST) {
+        int64_t *parents;
+        SLAO_TRY(slao_arena_take(plan->arena, &parents, 2, sizeof *parents));
+        parents[0] = steps->adapters[j - 1];
+        parents[1] = steps->finetunes[j];
+        step.parents = parents;
+        step.n_parents = 2;
+    }
+    begin_key(work, SLAO_STEP_MERGE);
+    slao_hash_text(hasher, method->merge);
+    slao_hash_real(hasher, method->uses_lambda ? slao_schedule_value(&trial->lambda, j + 1) : 0);
+    slao_hash_integer(hasher, j + 1);
+    hash_options(hasher, &trial->method, SLAO_OPTION_OF_MERGE);
+    hash_parents(work, &step);
+    return add_step(work, step, place);
+}
+
+/* The sum of the `n_adapters` steps' adapters on a task; none: the untrained model. */
+static slao_status add_evaluate(plan_work *work, const char *const *name, const int64_t *adapters,
+                                int64_t n_adapters, int64_t *place) {
     const slao_plan *plan = work->plan;
-    const slao_task *task = slao_plan_task(plan, name);
+    const slao_task *task = slao_plan_task(plan, *name);
     const slao_score_settings *score = &plan->spec->score;
     slao_hasher *hasher = work->hasher;
+    slao_step step = step_on(name);
+    step.kind = SLAO_STEP_EVALUATE;
+    step.parents = adapters;
+    step.n_parents = n_adapters;
+    if (n_adapters)
+        step.position = plan->steps[adapters[n_adapters - 1]].position;
     begin_key(work, SLAO_STEP_EVALUATE);
     slao_hash_hash(hasher, plan->model_hash);
-    slao_hash_text(hasher, name);
+    slao_hash_text(hasher, *name);
     slao_hash_hash(hasher, task->test_hash);
     slao_hash_text(hasher, score->score ? score->score : task->score);
     slao_hash_integer(hasher, score->max_new_tokens);
     /* Prompts are cut to it: an adapter's key says so, but the untrained model has none. */
     slao_hash_integer(hasher, plan->spec->trials[work->trial].train.max_length);
-    slao_step step = {.kind = SLAO_STEP_EVALUATE, .task = name};
-    if (adapter >= 0) {
-        slao_hash_hash(hasher, plan->steps[adapter].key);
-        step.position = plan->steps[adapter].position;
-        step.n_parents = 1;
-        step.parents[0] = adapter;
-    }
+    hash_parents(work, &step);
     return add_step(work, step, place);
 }
 
@@ -157,23 +243,27 @@ static slao_status add_adapters(plan_work *work, const slao_trial *trial,
                                 const slao_trial_steps *steps) {
     const slao_method *method = trial->method.method;
     const slao_order *order = trial->order;
-    bool alone = method->lineage == SLAO_LINEAGE_ALONE;
+    if (method->lineage == SLAO_LINEAGE_TOGETHER) {
+        int64_t last = order->n_tasks - 1;
+        SLAO_TRY(add_multitask(work, order, &steps->finetunes[last]));
+        steps->adapters[last] = steps->finetunes[last];
+        return SLAO_OK;
+    }
     for (int64_t j = 0; j < order->n_tasks; j++) {
-        int64_t parent = alone || j == 0 ? -1 : steps->finetunes[j - 1];
-        SLAO_TRY(add_finetune(work, order->tasks[j], parent < 0 ? 1 : j + 1, parent,
-                              &steps->finetunes[j]));
+        SLAO_TRY(add_finetune(work, steps, j, &steps->finetunes[j]));
         steps->adapters[j] = steps->finetunes[j];
-        if (method->merge && j > 0)
-            SLAO_TRY(add_merge(work, order->tasks[j], j + 1, steps->adapters[j - 1],
-                               steps->finetunes[j], &steps->adapters[j]));
+        if (method->merge && (j > 0 || method->inputs == SLAO_MERGE_ALL))
+            SLAO_TRY(add_merge(work, steps, j, &steps->adapters[j]));
     }
     return SLAO_OK;
 }
 
 static bool is_evaluated(const slao_spec *spec, const slao_trial *trial, int64_t after,
                          int64_t task) {
-    if (trial->method.method->lineage == SLAO_LINEAGE_ALONE)
+    if (slao_method_is_diagonal(trial->method.method))
         return after == task; /* an adapter for each task: there is no other row */
+    if (slao_method_is_final(trial->method.method))
+        return after == trial->order->n_tasks - 1;
     return (spec->evaluate_every_task || after == trial->order->n_tasks - 1) &&
            (spec->evaluate_all_tasks || task <= after);
 }
@@ -183,20 +273,23 @@ static slao_status add_evaluations(plan_work *work, const slao_trial *trial,
     const slao_spec *spec = work->plan->spec;
     const slao_order *order = trial->order;
     int64_t n = order->n_tasks;
+    bool stacked = trial->method.method->lineage == SLAO_LINEAGE_STACK;
     for (int64_t j = 0; j < n; j++) {
         for (int64_t i = 0; i < n; i++) {
             if (is_evaluated(spec, trial, j, i))
-                SLAO_TRY(add_evaluate(work, order->tasks[i], steps->adapters[j],
-                                      &steps->accuracy[j * n + i]));
+                SLAO_TRY(add_evaluate(work, &order->tasks[i],
+                                      stacked ? steps->finetunes : &steps->adapters[j],
+                                      stacked ? j + 1 : 1, &steps->accuracy[j * n + i]));
         }
     }
     for (int64_t i = 0; i < n; i++) {
         if (spec->reference_base)
-            SLAO_TRY(add_evaluate(work, order->tasks[i], -1, &steps->base[i]));
+            SLAO_TRY(add_evaluate(work, &order->tasks[i], NULL, 0, &steps->base[i]));
         if (spec->reference_individual) {
-            int64_t adapter;
-            SLAO_TRY(add_finetune(work, order->tasks[i], 1, -1, &adapter));
-            SLAO_TRY(add_evaluate(work, order->tasks[i], adapter, &steps->individual[i]));
+            int64_t *adapter;
+            SLAO_TRY(slao_arena_take(work->plan->arena, &adapter, 1, sizeof *adapter));
+            SLAO_TRY(add_plain_finetune(work, step_on(&order->tasks[i]), adapter));
+            SLAO_TRY(add_evaluate(work, &order->tasks[i], adapter, 1, &steps->individual[i]));
         }
     }
     return SLAO_OK;
@@ -215,10 +308,6 @@ static slao_status add_trial(plan_work *work, int64_t t) {
     work->trial = t;
     SLAO_TRY(add_adapters(work, trial, steps));
     return add_evaluations(work, trial, steps);
-}
-
-static int by_text(const void *a, const void *b) {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 /* Every task that some order names, once, sorted by name. */
@@ -283,6 +372,10 @@ void slao_plan_free(slao_plan *plan) {
     free(plan->steps);
     slao_arena_free(plan->arena);
     free(plan);
+}
+
+const slao_start_rule *slao_step_start(const slao_step *step) {
+    return step->changed ? slao_method_start(&step->trial->method) : slao_start_rule_find("fresh");
 }
 
 const slao_task *slao_plan_task(const slao_plan *plan, const char *name) {

@@ -1,16 +1,27 @@
 /* The sweep as a graph of steps with content keys.
  *
- *   fine-tune(task 1) --> fine-tune(task 2) --> fine-tune(task 3)        a trajectory: shared by
- * all lambdas, |                     |                     |                   its prefix by all
- * orders that begin alike |                  merge(2) ------------> merge(3)              one chain
- * per schedule v                     v                     v evaluate x tasks      evaluate x tasks
- * evaluate x tasks         an adapter on one task
+ *   fine-tune(1) ----> fine-tune(2) ----> fine-tune(3)     a trajectory: shared by all lambdas, its
+ *        |                  |                  |           prefix by all orders that begin alike
+ *        |---------------> merge(2) --------> merge(3)     one chain per schedule
+ *        v                  v                  v
+ *   evaluate x tasks   evaluate x tasks   evaluate x tasks
+ *
+ * That is SLAO; what its parts are for other methods is told in continual/method.h. A step's
+ * parents are all steps whose results it reads, in this order:
+ *
+ *   fine-tune   in a sequence, the adapter that it starts from (fine-tuned, or merged under a start
+ *               from the merged one; none for a fresh start); in a stack, the pairs of tasks 1 ..
+ *               i-1
+ *   merge       SLAO_MERGE_NEWEST: the merged adapter so far, the newest fine-tuned one (from task
+ *               2 on: merging task 1 is the identity); SLAO_MERGE_ALL: the fine-tuned ones of tasks
+ *               1 .. i
+ *   evaluate    the adapters whose sum is evaluated: one, or all pairs of a stack; none for the
+ *               untrained model
  *
  * A step's key is the hash of all that its result depends on: the numeric version of the code,
  * model and data by content, seed, the hyper-parameters it reads, and the keys of its parents. The
- * method's name is not in it. Equal keys are one step; a key that is in the store is not run again.
- * Merging task 1 is the identity, so there is no merge step at position 1. Steps are ordered so
- * that parents come before children.
+ * method's name is not in it, only how it trains and merges. Equal keys are one step; a key that is
+ * in the store is not run again. Steps are ordered so that parents come before children.
  */
 #ifndef SLAO_SWEEP_PLAN_H
 #define SLAO_SWEEP_PLAN_H
@@ -29,25 +40,30 @@ typedef enum {
 } slao_step_kind;
 const char *slao_step_kind_name(slao_step_kind kind); /* "finetune", "merge", "evaluate" */
 
-enum { SLAO_MAX_PARENTS = 2 };
-
 typedef struct {
     slao_hash key;
     slao_step_kind kind;
-    int n_parents; /* fine-tune: the previous fine-tune, if it starts from one; merge: previous
-                      merged, fine-tuned; evaluate: the adapter's step, none for the untrained model
-                    */
-    int64_t parents[SLAO_MAX_PARENTS]; /* indices of steps */
+    int64_t n_parents;
+    const int64_t *parents; /* indices of steps, in the plan's arena */
     const slao_trial
-        *trial;        /* one of those that need the step: its settings say all the step needs */
-    int64_t position;  /* of the adapter in the order, from 1; 0 for the untrained model */
-    const char *task;  /* trained on, or evaluated on */
+        *trial;       /* one of those that need the step: its settings say all the step needs */
+    int64_t position; /* of the adapter in the order, from 1; 0 for the untrained model */
+    const char *task; /* trained on, merged in, or evaluated on; "a+b" where tasks are mixed */
+    int64_t n_tasks;  /* 1, or how many are mixed */
+    const char *const *tasks; /* their names, sorted */
+    bool changed; /* fine-tune: as the trial's method has it from task 2 on (start, frozen factors,
+                     what it comes on top of); otherwise from theta_0, both factors */
+    bool ruled;   /* fine-tune: with the tuning rule of the trial's method, if it has one */
     int64_t shared_by; /* trials that use it */
 } slao_step;
 
+/* The initialisation rule of a fine-tune step. */
+const slao_start_rule *slao_step_start(const slao_step *step);
+
 /* Where a trial's results come from: indices of steps, or -1 where nothing was asked for. */
 typedef struct {
-    int64_t *adapters;  /* n_tasks: the step whose adapter is evaluated after task j+1 */
+    int64_t *adapters;  /* n_tasks: the step whose adapter is evaluated after task j+1; in a stack
+                           the newest pair, on top of those before it */
     int64_t *finetunes; /* n_tasks: the fine-tune step of task j+1 */
     int64_t *accuracy;  /* n_tasks x n_tasks: row j after task j+1, column i-th task of the order */
     int64_t *base;      /* n_tasks: the untrained model */
@@ -69,6 +85,7 @@ typedef struct {
 slao_status slao_plan_new(slao_plan **plan, const slao_spec *spec, slao_hash model_hash);
 void slao_plan_free(slao_plan *plan); /* NULL is allowed */
 
+/* NULL if no order names the task. */
 const slao_task *slao_plan_task(const slao_plan *plan, const char *name);
 
 #endif

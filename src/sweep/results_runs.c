@@ -108,10 +108,11 @@ static slao_status key_text(slao_arena *arena, slao_hash key, const char **text)
 static slao_status parent_text(slao_arena *arena, const slao_plan *plan, const slao_step *step,
                                const char **text) {
     char *copy;
-    SLAO_TRY(slao_arena_take(arena, &copy, SLAO_MAX_PARENTS * (size_t)SLAO_HASH_TEXT + 1, 1));
+    SLAO_TRY(
+        slao_arena_take(arena, &copy, (size_t)step->n_parents * (size_t)SLAO_HASH_TEXT + 1, 1));
     *text = copy;
     *copy = '\0';
-    for (int i = 0; i < step->n_parents; i++) {
+    for (int64_t i = 0; i < step->n_parents; i++) {
         copy = stpcpy(copy, i ? "," : "");
         slao_hash_to_text(plan->steps[step->parents[i]].key, copy);
         copy += SLAO_HASH_TEXT - 1;

@@ -169,7 +169,7 @@ static slao_status write_merging(const writer *w) {
         if (index < 0 || !w->outcome->steps[index].recorded)
             continue;
         const slao_step_outcome *step = &w->outcome->steps[index];
-        bool merges = w->settings->method.method->merge != NULL;
+        bool merges = w->settings->method.method->uses_lambda;
         lambda[j] = merges && j == 0 ? 1 : step->lambda;
         distance[j] = step->distance;
     }
@@ -195,6 +195,14 @@ static const by_layer geometry[] = {
       "||dB^T B||_F, B at the start of each task and dB its change, by task, layer and module",
       NULL},
      "interference_b"},
+    {{"gradient_A",
+      "mean over the optimiser steps of ||dL/dA||_F before clipping, by task, layer and module",
+      NULL},
+     "gradient_a"},
+    {{"gradient_B",
+      "mean over the optimiser steps of ||dL/dB||_F before clipping, by task, layer and module",
+      NULL},
+     "gradient_b"},
 };
 
 static slao_status write_by_layer(const writer *w, const by_layer *what) {

@@ -176,15 +176,16 @@ static double characters(const slao_examples *examples) {
 
 static double cost_of(const slao_plan *plan, const slao_step *step) {
     enum { PASSES_OF_TRAINING = 3 }; /* a forward and a backward cost about three forwards */
-    const slao_task *task = slao_plan_task(plan, step->task);
-    switch (step->kind) {
-    case SLAO_STEP_FINETUNE:
-        return characters(&task->train) * (double)(step->trial->train.epochs * PASSES_OF_TRAINING);
-    case SLAO_STEP_EVALUATE:
-        return characters(&task->test);
-    default:
-        return 0;
+    double sum = 0;
+    for (int64_t i = 0; i < step->n_tasks && step->kind != SLAO_STEP_MERGE; i++) {
+        const slao_task *task = slao_plan_task(plan, step->tasks[i]);
+        if (step->kind == SLAO_STEP_EVALUATE)
+            sum += characters(&task->test);
+        else
+            sum +=
+                characters(&task->train) * (double)(step->trial->train.epochs * PASSES_OF_TRAINING);
     }
+    return sum;
 }
 
 /* Is the step's record there, and can it be read? One that cannot is taken away, and the step runs

@@ -12,8 +12,9 @@
  * A record is a JSON object. All have: key, kind, task, position, started (ISO 8601 UTC), seconds,
  * tokens, mpi_rank, host, state_bytes. By kind:
  *
- *   finetune  loss (per optimiser step), orthogonality, interference_a, interference_b (layers x
- *             targets, null where not defined), distance, adapter_hash (32 hex digits)
+ *   finetune  loss (per optimiser step), orthogonality, interference_a, interference_b, gradient_a,
+ *             gradient_b (layers x targets, null where not defined), gradient_norm_a,
+ *             gradient_norm_b, distance, adapter_hash (32 hex digits)
  *   merge     lambda, distance, adapter_hash
  *   evaluate  score (fraction), examples, example_scores (0 to 1 each), token_exact (fraction)
  *

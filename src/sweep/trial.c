@@ -216,7 +216,8 @@ static slao_status make_trial(const trial_builder *builder, const int64_t *at, s
         if (builder->axes[a].kind == SLAO_AXIS_OPTION && builder->axes[a].method == method)
             trial->method.values[builder->axes[a].option] = builder->texts[a][at[a]];
     }
-    if (!slao_method_uses_lambda(method))
+    slao_method_settle(&trial->method);
+    if (!method->uses_lambda)
         trial->lambda = (slao_schedule){0};
     trial->seed = fields.seed;
     trial->lora = fields.lora;

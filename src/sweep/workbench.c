@@ -2,9 +2,9 @@
 
 #include "adapter/merge.h"
 #include "adapter/peft.h"
-#include "adapter/start.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "continual/tuning.h"
 #include "data/encode.h"
 #include "learn/evaluator.h"
 #include "learn/trainer.h"
@@ -31,18 +31,35 @@ typedef struct {
     slao_lora *lora; /* NULL: none */
 } kept_adapter;
 
+/* The adapters of some steps; the array is the holder's, the adapters are the bench's. */
+typedef struct {
+    int64_t count;
+    const slao_lora **loras;
+} adapter_list;
+
 struct slao_workbench {
     slao_workbench_parts parts;
     slao_pass *pass;
     tokenised *tasks;
     size_t n_tasks, capacity;
-    kept_adapter kept[ADAPTERS_KEPT]; /* the last adapters, the one used last first */
+    kept_adapter *kept; /* the last adapters, the one used last first */
+    size_t n_kept, kept_capacity;
 };
+
+/* Makes room for `count` adapters at a time; it is never made smaller. */
+static slao_status keep_adapters(slao_workbench *bench, size_t count) {
+    SLAO_TRY(slao_grow(&bench->kept, &bench->kept_capacity, count, sizeof *bench->kept));
+    while (bench->n_kept < count)
+        bench->kept[bench->n_kept++] = (kept_adapter){0};
+    return SLAO_OK;
+}
 
 slao_status slao_workbench_new(slao_workbench **bench, const slao_workbench_parts *parts) {
     SLAO_TRY(slao_allocate(bench, 1, sizeof **bench));
     (*bench)->parts = *parts;
-    slao_status status = slao_pass_new(&(*bench)->pass, parts->model);
+    slao_status status = keep_adapters(*bench, ADAPTERS_KEPT);
+    if (status == SLAO_OK)
+        status = slao_pass_new(&(*bench)->pass, parts->model);
     if (status != SLAO_OK) {
         slao_workbench_free(*bench);
         *bench = NULL;
@@ -53,8 +70,9 @@ slao_status slao_workbench_new(slao_workbench **bench, const slao_workbench_part
 void slao_workbench_free(slao_workbench *bench) {
     if (!bench)
         return;
-    for (int i = 0; i < ADAPTERS_KEPT; i++)
+    for (size_t i = 0; i < bench->n_kept; i++)
         slao_lora_free(bench->kept[i].lora);
+    free(bench->kept);
     for (size_t i = 0; i < bench->n_tasks; i++) {
         slao_encoded_free(bench->tasks[i].train);
         slao_test_set_free(bench->tasks[i].test);
@@ -67,23 +85,24 @@ void slao_workbench_free(slao_workbench *bench) {
 /* ---- Adapters: in memory, else from the store ---- */
 
 /* Puts what stands at `place` first; what was before it moves down by one. */
-static void move_to_front(slao_workbench *bench, int place) {
+static void move_to_front(slao_workbench *bench, size_t place) {
     kept_adapter moved = bench->kept[place];
-    memmove(&bench->kept[1], &bench->kept[0], (size_t)place * sizeof moved);
+    memmove(&bench->kept[1], &bench->kept[0], place * sizeof moved);
     bench->kept[0] = moved;
 }
 
 /* Takes over the adapter, and lets go of the one that was not used for longest. */
 static void remember(slao_workbench *bench, slao_hash key, slao_lora *lora) {
-    slao_lora_free(bench->kept[ADAPTERS_KEPT - 1].lora);
-    bench->kept[ADAPTERS_KEPT - 1] = (kept_adapter){key, lora};
-    move_to_front(bench, ADAPTERS_KEPT - 1);
+    size_t last = bench->n_kept - 1;
+    slao_lora_free(bench->kept[last].lora);
+    bench->kept[last] = (kept_adapter){key, lora};
+    move_to_front(bench, last);
 }
 
-/* The adapter of a step; it belongs to the bench and stays for at least two further calls. */
+/* The adapter of a step; it belongs to the bench and stays for n_kept - 1 further calls. */
 static slao_status adapter_of(slao_workbench *bench, int64_t step, const slao_lora **adapter) {
     slao_hash key = bench->parts.plan->steps[step].key;
-    for (int i = 0; i < ADAPTERS_KEPT; i++) {
+    for (size_t i = 0; i < bench->n_kept; i++) {
         if (bench->kept[i].lora && slao_hash_equal(bench->kept[i].key, key)) {
             move_to_front(bench, i);
             *adapter = bench->kept[0].lora;
@@ -98,6 +117,17 @@ static slao_status adapter_of(slao_workbench *bench, int64_t step, const slao_lo
     SLAO_TRY(status);
     remember(bench, key, lora);
     *adapter = lora;
+    return SLAO_OK;
+}
+
+/* The adapters of a step's parents, which stay until the step's own is remembered. To be released
+ * with free(list->loras), also after a failure. */
+static slao_status parents_of(slao_workbench *bench, const slao_step *step, adapter_list *list) {
+    *list = (adapter_list){.count = step->n_parents};
+    SLAO_TRY(slao_allocate(&list->loras, (size_t)step->n_parents, sizeof(const slao_lora *)));
+    SLAO_TRY(keep_adapters(bench, (size_t)step->n_parents + 1));
+    for (int64_t i = 0; i < step->n_parents; i++)
+        SLAO_TRY(adapter_of(bench, step->parents[i], &list->loras[i]));
     return SLAO_OK;
 }
 
@@ -148,10 +178,12 @@ slao_status slao_workbench_tokenise(slao_workbench *bench) {
         const slao_step *step = &plan->steps[i];
         if (step->kind == SLAO_STEP_MERGE || slao_store_has(bench->parts.store, step->key))
             continue;
-        tokenised *task;
-        SLAO_TRY(find_task(bench, step->task, step->trial->train.max_length, &task));
-        SLAO_TRY(step->kind == SLAO_STEP_FINETUNE ? need_lessons(bench, task)
-                                                  : need_questions(bench, task));
+        for (int64_t t = 0; t < step->n_tasks; t++) {
+            tokenised *task;
+            SLAO_TRY(find_task(bench, step->tasks[t], step->trial->train.max_length, &task));
+            SLAO_TRY(step->kind == SLAO_STEP_FINETUNE ? need_lessons(bench, task)
+                                                      : need_questions(bench, task));
+        }
     }
     return SLAO_OK;
 }
@@ -171,15 +203,24 @@ static slao_status add_reals(cJSON *record, const char *key, const double *value
     return slao_json_add(record, key, cJSON_CreateDoubleArray(values, (int)count));
 }
 
-/* What a step that leaves an adapter records of it; `n_kept` is how many adapters the method has to
- * keep. */
-static slao_status add_adapter_facts(cJSON *record, const slao_lora *lora, int n_kept) {
+/* What a step that leaves an adapter records of it; `state_bytes` is told in continual/method.h. */
+static slao_status add_adapter_facts(cJSON *record, const slao_lora *lora, size_t state_bytes) {
     char hash[SLAO_HASH_TEXT];
     SLAO_TRY(hash_adapter(lora, hash));
     SLAO_TRY(slao_json_add_text(record, "adapter_hash", hash));
     SLAO_TRY(slao_geometry_record_distance(record, lora));
-    double bytes = (double)((size_t)(n_kept * lora->n_values) * sizeof *lora->values);
-    return slao_json_add_real(record, "state_bytes", bytes);
+    return slao_json_add_real(record, "state_bytes", (double)state_bytes);
+}
+
+static size_t adapter_bytes(const slao_lora *lora) {
+    return (size_t)lora->n_values * sizeof *lora->values;
+}
+
+static size_t bytes_of_all(const adapter_list *list) {
+    size_t bytes = 0;
+    for (int64_t i = 0; i < list->count; i++)
+        bytes += adapter_bytes(list->loras[i]);
+    return bytes;
 }
 
 static double peak_memory_bytes(void) {
@@ -190,73 +231,191 @@ static double peak_memory_bytes(void) {
 /* ---- The kinds of steps: each computes, saves its adapter if it makes one, and fills the record
  * ---- */
 
-static slao_status save_finetuned(slao_workbench *bench, const slao_step *step,
-                                  const slao_lora *lora, const slao_training *training,
-                                  cJSON *record, int64_t *tokens) {
-    *tokens = training->tokens;
+/* A fine-tune under way. */
+typedef struct {
+    const slao_step *step;
+    const slao_tuning_rule *rule; /* NULL: plain training */
+    adapter_list parents;
+    slao_sequence *mixed; /* the examples of several tasks; NULL for one */
+    slao_lesson lesson;
+    slao_lora *lora, *first; /* first: as training starts */
+    slao_state before, after;
+    slao_tuning tuning;
+    slao_training training;
+} finetune;
+
+/* The examples of the step's task, or of its tasks one after the other. */
+static slao_status gather_examples(slao_workbench *bench, finetune *work) {
+    const slao_step *step = work->step;
+    slao_lesson *lesson = &work->lesson;
+    tokenised *task;
+    int64_t total = 0;
+    for (int64_t t = 0; t < step->n_tasks; t++) {
+        SLAO_TRY(find_task(bench, step->tasks[t], step->trial->train.max_length, &task));
+        SLAO_TRY(need_lessons(bench, task));
+        lesson->examples = task->train->sequences;
+        total += task->train->count;
+    }
+    lesson->n_examples = total;
+    if (step->n_tasks == 1)
+        return SLAO_OK;
+    SLAO_TRY(slao_allocate(&work->mixed, (size_t)total, sizeof *work->mixed));
+    lesson->examples = work->mixed;
+    total = 0;
+    for (int64_t t = 0; t < step->n_tasks; t++) {
+        SLAO_TRY(find_task(bench, step->tasks[t], step->trial->train.max_length, &task));
+        memcpy(work->mixed + total, task->train->sequences,
+               (size_t)task->train->count * sizeof *work->mixed);
+        total += task->train->count;
+    }
+    return SLAO_OK;
+}
+
+/* Sets `lora` to where the task starts. */
+static slao_status set_start(slao_workbench *bench, finetune *work) {
+    const slao_trial *trial = work->step->trial;
+    const slao_method_choice *choice = &trial->method;
+    const slao_start_rule *rule = slao_step_start(work->step);
+    slao_start start = {.task = work->step->task,
+                        .seed = (uint64_t)trial->seed,
+                        .row_scale = slao_method_number(choice, "row_scale", 1)};
+    const char *sign = slao_method_text(choice, "qr_sign");
+    start.sign = sign && strcmp(sign, "lapack") == 0 ? SLAO_SIGN_LAPACK : SLAO_SIGN_POSITIVE;
+    if (rule->source != SLAO_FROM_NOTHING)
+        start.last = work->parents.loras[0];
+    SLAO_TRY(slao_lora_new(&work->lora, &trial->lora, &bench->parts.model->config));
+    return rule->set(work->lora, &start);
+}
+
+/* What the last of the parents left beside its adapter. */
+static slao_status load_state(slao_workbench *bench, finetune *work) {
+    const slao_step *step = work->step;
+    if (!work->rule || step->n_parents == 0)
+        return SLAO_OK;
+    char *folder;
+    int64_t last = step->parents[step->n_parents - 1];
+    SLAO_TRY(
+        slao_store_adapter_path(bench->parts.store, bench->parts.plan->steps[last].key, &folder));
+    slao_status status = slao_state_load(&work->before, folder);
+    free(folder);
+    return status;
+}
+
+static slao_status begin_tuning(slao_workbench *bench, finetune *work) {
+    const slao_trial *trial = work->step->trial;
+    work->tuning = (slao_tuning){
+        .pass = bench->pass,
+        .config = &bench->parts.model->config,
+        .choice = &trial->method,
+        .settings = &trial->train,
+        .position = work->step->position,
+        .n_tasks = trial->order->n_tasks,
+        .n_earlier = work->lesson.below.count,
+        .earlier = work->lesson.below.loras,
+        .before = &work->before,
+        .lora = work->lora,
+        .lesson = &work->lesson,
+        .state = &work->after,
+    };
+    if (!work->rule || !work->rule->begin)
+        return SLAO_OK;
+    return work->rule->begin(&work->tuning);
+}
+
+/* What the step's trial says holds from task 2 on, and a step of task 1 may be another method's as
+ * well: such a step is plain training, unless a rule acts from task 1 on. */
+static slao_status prepare_finetune(slao_workbench *bench, finetune *work) {
+    const slao_step *step = work->step;
+    const slao_method *method = step->trial->method.method;
+    work->lesson = (slao_lesson){.task = step->task, .seed = (uint64_t)step->trial->seed};
+    SLAO_TRY(gather_examples(bench, work));
+    SLAO_TRY(parents_of(bench, step, &work->parents));
+    if (step->changed)
+        work->lesson.frozen = method->frozen;
+    if (step->changed && method->lineage == SLAO_LINEAGE_STACK)
+        work->lesson.below = (slao_lora_stack){work->parents.count, work->parents.loras, NULL};
+    if (step->ruled)
+        work->rule = method->tuning;
+    SLAO_TRY(set_start(bench, work));
+    SLAO_TRY(load_state(bench, work));
+    SLAO_TRY(begin_tuning(bench, work));
+    return slao_lora_copy(&work->first, work->lora);
+}
+
+static slao_status keep_finetuned(slao_workbench *bench, finetune *work, cJSON *record) {
+    const slao_training *training = &work->training;
+    size_t bytes = adapter_bytes(work->lora) + slao_state_bytes(&work->after);
+    if (work->lesson.below.count)
+        bytes += bytes_of_all(&work->parents);
+    SLAO_TRY(slao_geometry_record_change(record, work->first, work->lora));
     SLAO_TRY(add_reals(record, "loss", training->losses, training->steps));
-    SLAO_TRY(add_adapter_facts(record, lora, 1));
-    return save_adapter(bench, step->key, lora);
+    SLAO_TRY(slao_geometry_record_gradients(record, work->lora, training));
+    SLAO_TRY(add_adapter_facts(record, work->lora, bytes));
+    SLAO_TRY(save_adapter(bench, work->step->key, work->lora));
+    char *folder;
+    SLAO_TRY(slao_store_adapter_path(bench->parts.store, work->step->key, &folder));
+    slao_status status = slao_state_save(&work->after, folder);
+    free(folder);
+    return status;
+}
+
+static slao_status train(slao_workbench *bench, finetune *work, cJSON *record, int64_t *tokens) {
+    SLAO_TRY(prepare_finetune(bench, work));
+    SLAO_TRY(slao_train(bench->pass, &bench->parts.model->config, work->lora, &work->lesson,
+                        &work->step->trial->train, &work->training));
+    *tokens = work->training.tokens;
+    if (work->rule && work->rule->end)
+        SLAO_TRY(work->rule->end(&work->tuning));
+    return keep_finetuned(bench, work, record);
 }
 
 static slao_status run_finetune(slao_workbench *bench, const slao_step *step, cJSON *record,
                                 int64_t *tokens) {
-    const slao_trial *trial = step->trial;
-    const slao_model_config *config = &bench->parts.model->config;
-    tokenised *task;
-    SLAO_TRY(find_task(bench, step->task, trial->train.max_length, &task));
-    SLAO_TRY(need_lessons(bench, task));
-    const slao_lora *last = NULL;
-    const slao_start_rule *start = slao_start_rule_find("fresh");
-    if (step->n_parents == 1) {
-        SLAO_TRY(adapter_of(bench, step->parents[0], &last));
-        start = slao_start_rule_find(slao_method_start(&trial->method));
-    }
-    SLAO_INVARIANT(start && start->needs_last == (last != NULL));
-    slao_lora *lora, *first = NULL; /* first: as training starts */
-    slao_training training = {0};
-    slao_lesson lesson = {.task = step->task,
-                          .seed = (uint64_t)trial->seed,
-                          .examples = task->train->sequences,
-                          .n_examples = task->train->count};
-    SLAO_TRY(slao_lora_new(&lora, &trial->lora, config));
-    slao_status status = start->start(lora, last, (uint64_t)trial->seed);
+    finetune work = {.step = step};
+    slao_status status = train(bench, &work, record, tokens);
+    if (work.rule && work.rule->release)
+        work.rule->release(&work.tuning);
+    slao_training_free(&work.training);
+    slao_state_free(&work.before);
+    slao_state_free(&work.after);
+    slao_lora_free(work.first);
+    free(work.parents.loras);
+    free(work.mixed);
     if (status == SLAO_OK)
-        status = slao_lora_copy(&first, lora);
-    if (status == SLAO_OK)
-        status = slao_train(bench->pass, config, lora, &lesson, &trial->train, &training);
-    if (status == SLAO_OK)
-        status = slao_geometry_record_change(record, first, lora);
-    if (status == SLAO_OK)
-        status = save_finetuned(bench, step, lora, &training, record, tokens);
-    slao_training_free(&training);
-    slao_lora_free(first);
-    if (status == SLAO_OK)
-        remember(bench, step->key, lora);
+        remember(bench, step->key, work.lora);
     else
-        slao_lora_free(lora);
+        slao_lora_free(work.lora);
     return status;
+}
+
+static slao_status merge(slao_workbench *bench, const slao_step *step, const adapter_list *inputs,
+                         slao_lora **merged, cJSON *record) {
+    const slao_method *method = step->trial->method.method;
+    slao_merge_choice choice;
+    SLAO_TRY(slao_merge_choose(&choice, method->merge, "method"));
+    if (method->inputs == SLAO_MERGE_NEWEST) {
+        slao_merge_state state = {{0}};
+        slao_merge_moment moment = {.i = step->position};
+        moment.lambda = slao_schedule_value(&step->trial->lambda, step->position);
+        SLAO_TRY(
+            slao_merge_step(merged, &choice, &moment, inputs->loras[0], inputs->loras[1], &state));
+        SLAO_TRY(slao_json_add_real(record, "lambda", moment.lambda));
+    } else {
+        SLAO_TRY(slao_merge_list(merged, &choice, inputs->loras, inputs->count, NULL));
+    }
+    SLAO_TRY(add_adapter_facts(record, *merged, bytes_of_all(inputs)));
+    return save_adapter(bench, step->key, *merged);
 }
 
 static slao_status run_merge(slao_workbench *bench, const slao_step *step, cJSON *record,
                              int64_t *tokens) {
     *tokens = 0;
-    const slao_lora *before, *finetuned;
-    SLAO_TRY(adapter_of(bench, step->parents[0], &before));
-    SLAO_TRY(adapter_of(bench, step->parents[1], &finetuned));
-    slao_merge_choice choice;
-    SLAO_TRY(slao_merge_choose(&choice, step->trial->method.method->merge, "method"));
-    double lambda = slao_schedule_value(&step->trial->lambda, step->position);
-    slao_merge_moment moment = {.i = step->position, .lambda = lambda};
-    slao_merge_state state = {{0}};
-    slao_lora *merged;
-    slao_status status = slao_merge_step(&merged, &choice, &moment, before, finetuned, &state);
+    adapter_list inputs;
+    slao_lora *merged = NULL;
+    slao_status status = parents_of(bench, step, &inputs);
     if (status == SLAO_OK)
-        status = slao_json_add_real(record, "lambda", lambda);
-    if (status == SLAO_OK)
-        status = add_adapter_facts(record, merged, 2);
-    if (status == SLAO_OK)
-        status = save_adapter(bench, step->key, merged);
+        status = merge(bench, step, &inputs, &merged, record);
+    free(inputs.loras);
     if (status == SLAO_OK)
         remember(bench, step->key, merged);
     else
@@ -274,6 +433,20 @@ static slao_status add_evaluation(cJSON *record, const slao_evaluation *evaluati
                          cJSON_CreateFloatArray(evaluation->scores, (int)evaluation->n_examples));
 }
 
+/* The adapters that are evaluated, one on top of another. */
+static slao_status view_parents(slao_workbench *bench, const slao_step *step,
+                                slao_low_ranks *pairs) {
+    adapter_list list;
+    slao_status status = parents_of(bench, step, &list);
+    if (status == SLAO_OK && list.count) {
+        slao_lora_stack stack = {.count = list.count, .loras = list.loras};
+        status = slao_lora_view_stack(pairs, &stack, NULL, SLAO_FACTOR_NONE,
+                                      &bench->parts.model->config);
+    }
+    free(list.loras);
+    return status;
+}
+
 static slao_status run_evaluate(slao_workbench *bench, const slao_step *step, cJSON *record,
                                 int64_t *tokens) {
     const slao_model_config *config = &bench->parts.model->config;
@@ -281,11 +454,7 @@ static slao_status run_evaluate(slao_workbench *bench, const slao_step *step, cJ
     SLAO_TRY(find_task(bench, step->task, step->trial->train.max_length, &task));
     SLAO_TRY(need_questions(bench, task));
     slao_low_ranks pairs = {0};
-    if (step->n_parents == 1) {
-        const slao_lora *lora;
-        SLAO_TRY(adapter_of(bench, step->parents[0], &lora));
-        SLAO_TRY(slao_lora_view(&pairs, lora, NULL, config));
-    }
+    SLAO_TRY(view_parents(bench, step, &pairs));
     slao_score_settings score = bench->parts.plan->spec->score;
     if (!score.score)
         score.score = task->task->score;

@@ -85,10 +85,12 @@ static void test_fresh_start_is_named_by_seed_and_tensor(void **state) {
     slao_lora *one = tiny_lora_new(modules, 2, 0), *same = tiny_lora_new(modules, 2, 0);
     slao_lora *other = tiny_lora_new(modules, 2, 0), *alone = tiny_lora_new(modules + 1, 1, 0);
     const slao_start_rule *fresh = slao_start_rule_find("fresh");
-    assert_ok(fresh->start(one, NULL, 3));
-    assert_ok(fresh->start(same, NULL, 3));
-    assert_ok(fresh->start(other, NULL, 4));
-    assert_ok(fresh->start(alone, NULL, 3));
+    const slao_start with_3 = {.seed = 3, .task = "a"}, again_3 = {.seed = 3, .task = "b"},
+                     with_4 = {.seed = 4, .task = "a"};
+    assert_ok(fresh->set(one, &with_3));
+    assert_ok(fresh->set(same, &again_3));
+    assert_ok(fresh->set(other, &with_4));
+    assert_ok(fresh->set(alone, &with_3));
     assert_memory_equal(one->values, same->values, (size_t)one->n_values * sizeof(float));
     assert_memory_not_equal(one->values, other->values, (size_t)one->n_values * sizeof(float));
     double largest = 0;
@@ -114,7 +116,8 @@ static void test_slao_starts_from_the_last_pair(void **state) {
     (void)state;
     slao_lora *last = tiny_lora_new(modules, 2, 0), *next;
     assert_ok(slao_lora_copy(&next, last));
-    assert_ok(slao_start_rule_find("qr-last")->start(next, last, 0));
+    slao_start start = {.last = last, .row_scale = 1};
+    assert_ok(slao_start_rule_find("last-ft")->set(next, &start));
     for (int64_t s = 0; s < last->n_sites; s++) {
         const slao_site *from = &last->sites[s], *to = &next->sites[s];
         assert_memory_equal(to->b, from->b, (size_t)(3 * to->d_out) * sizeof(float));
@@ -131,7 +134,7 @@ static void test_slao_starts_from_the_last_pair(void **state) {
             assert_true(with_last > 0);
         }
     }
-    assert_ok(slao_start_rule_find("previous")->start(next, last, 0));
+    assert_ok(slao_start_rule_find("previous")->set(next, &start));
     assert_memory_equal(next->values, last->values, (size_t)last->n_values * sizeof(float));
     slao_lora_free(last);
     slao_lora_free(next);

@@ -5,15 +5,16 @@
 #include "adapter/start.h"
 #include "continual/method.h"
 
-static const char *const starts[] = {"fresh", "qr-last", "previous", NULL};
+static const char *const starts[] = {"random", "last-ft", "previous", NULL};
 static const slao_method_option options[] = {
-    {"init", "where a task starts", "qr-last", SLAO_OPTION_OF_TRAINING, starts, 0, 0},
+    {"init", "where a task starts", "last-ft", SLAO_OPTION_OF_TRAINING, starts, 0, 0},
     {"l1", "weight of the penalty", "0.5", SLAO_OPTION_OF_TRAINING, NULL, 0, 10},
+    {"row_scale", "norm of the rows", "1", SLAO_OPTION_OF_START, NULL, 0, 10},
     {0},
 };
 static const slao_method table[] = {
-    {"olora", "", SLAO_LINEAGE_SEQUENCE, "=init", "asymmetric", options},
-    {"plain", "", SLAO_LINEAGE_SEQUENCE, "previous", NULL, &options[2]},
+    {.name = "olora", .help = "", .start = "=init", .merge = "asymmetric", .options = options},
+    {.name = "plain", .help = "", .start = "previous"},
     {0},
 };
 
@@ -24,21 +25,19 @@ static void test_rows_fit_together(void **state) {
         assert_ok(slao_method_choose(&choice, slao_methods, method->name, "x"));
         assert_ptr_equal(choice.method, method);
         assert_true(method->help[0] != '\0');
-        if (method->lineage == SLAO_LINEAGE_SEQUENCE) {
-            const slao_start_rule *rule = slao_start_rule_find(slao_method_start(&choice));
-            assert_non_null(rule);
-            assert_true(rule->needs_last);
-        }
+        if (method->lineage != SLAO_LINEAGE_TOGETHER)
+            assert_non_null(slao_method_start(&choice));
+        assert_true(method->merge || !method->uses_lambda);
         if (method->merge)
             assert_non_null(slao_merge_rule_find(method->merge));
     }
     slao_method_choice choice;
     assert_ok(slao_method_choose(&choice, slao_methods, "slao", "x"));
-    assert_string_equal(slao_method_start(&choice), "qr-last");
-    assert_true(slao_method_uses_lambda(choice.method));
-    assert_ok(slao_method_choose(&choice, slao_methods, "seqlora", "x"));
-    assert_string_equal(slao_method_start(&choice), "previous");
-    assert_false(slao_method_uses_lambda(choice.method));
+    assert_string_equal(slao_method_start(&choice)->name, "last-ft");
+    assert_true(choice.method->uses_lambda);
+    assert_ok(slao_method_choose(&choice, slao_methods, "SeqLoRA", "x"));
+    assert_string_equal(slao_method_start(&choice)->name, "previous");
+    assert_false(choice.method->uses_lambda);
 }
 
 static void test_options(void **state) {
@@ -47,16 +46,22 @@ static void test_options(void **state) {
     assert_ok(slao_arena_new(&arena));
     slao_method_choice choice;
     assert_ok(slao_method_choose(&choice, table, "olora", "x"));
-    assert_string_equal(choice.values[0], "qr-last");
+    assert_string_equal(choice.values[0], "last-ft");
     assert_string_equal(choice.values[1], "0.5");
     assert_ok(slao_method_set(&choice, "init", "previous", arena, "x"));
-    assert_string_equal(slao_method_start(&choice), "previous");
+    assert_string_equal(slao_method_start(&choice)->name, "previous");
     assert_ok(slao_method_set(&choice, "l1", "0.250", arena, "x"));
     assert_string_equal(choice.values[1], "0.25");
+    assert_true(slao_method_number(&choice, "l1", 1) == 0.25);
+    assert_true(slao_method_number(&choice, "row_scale", 3) == 1);
+    slao_method_settle(&choice); /* "previous" makes no rows orthonormal */
+    assert_null(slao_method_text(&choice, "row_scale"));
+    assert_true(slao_method_number(&choice, "row_scale", 3) == 3);
+    assert_string_equal(slao_method_text(&choice, "l1"), "0.25");
     assert_fails(slao_method_choose(&choice, table, "olorra", "spec: m"), SLAO_BAD_INPUT,
                  "spec: m: \"olorra\" is not a method that slao knows; did you mean \"olora\"?");
     assert_ok(slao_method_choose(&choice, table, "olora", "x"));
-    assert_fails(slao_method_set(&choice, "inti", "fresh", arena, "spec: m"), SLAO_BAD_INPUT,
+    assert_fails(slao_method_set(&choice, "inti", "random", arena, "spec: m"), SLAO_BAD_INPUT,
                  "spec: m: olora has no option \"inti\"; did you mean \"init\"?");
     assert_fails(slao_method_set(&choice, "init", "previus", arena, "spec: m"), SLAO_BAD_INPUT,
                  "spec: m: init cannot be \"previus\"; did you mean \"previous\"?");

@@ -9,22 +9,38 @@ static char folder[] = "/tmp/slao-test-XXXXXX";
 static const slao_hash model = {.high = 1, .low = 2};
 
 /* Methods with options, which the real table has not yet. */
-static const char *const starts[] = {"qr-last", "previous", NULL};
+static const char *const starts[] = {"last-ft", "previous", "last-merge", "random", NULL};
 static const slao_method_option options[] = {
-    {"init", "where a task starts", "qr-last", SLAO_OPTION_OF_TRAINING, starts, 0, 0},
+    {"init", "where a task starts", "last-ft", SLAO_OPTION_OF_TRAINING, starts, 0, 0},
     {"l1", "weight of the penalty", "0.5", SLAO_OPTION_OF_TRAINING, NULL, 0, 10},
     {"trim", "entries kept", "1", SLAO_OPTION_OF_MERGE, NULL, 0, 1},
+    {"row_scale", "norm of rows", "1", SLAO_OPTION_OF_START, NULL, 0, 9},
     {0},
 };
 static const slao_method_option init_alone[] = {
-    {"init", "where a task starts", "qr-last", SLAO_OPTION_OF_TRAINING, starts, 0, 0},
+    {"init", "where a task starts", "last-ft", SLAO_OPTION_OF_TRAINING, starts, 0, 0},
     {0},
 };
 static const slao_method methods[] = {
-    {"slao", "", SLAO_LINEAGE_SEQUENCE, "=init", "asymmetric", options},
-    {"twin", "", SLAO_LINEAGE_SEQUENCE, "=init", "asymmetric", options},
-    {"free", "", SLAO_LINEAGE_SEQUENCE, "=init", NULL, init_alone},
-    {"seqlora", "", SLAO_LINEAGE_SEQUENCE, "previous", NULL, &options[3]},
+    {.name = "slao",
+     .start = "=init",
+     .merge = "asymmetric",
+     .uses_lambda = true,
+     .options = options},
+    {.name = "twin",
+     .start = "=init",
+     .merge = "asymmetric",
+     .uses_lambda = true,
+     .options = options},
+    {.name = "free", .start = "=init", .options = init_alone},
+    {.name = "seqlora", .start = "previous"},
+    {.name = "frozen", .start = "previous", .frozen = SLAO_FACTOR_B},
+    {.name = "stack", .lineage = SLAO_LINEAGE_STACK, .start = "random"},
+    {.name = "average",
+     .lineage = SLAO_LINEAGE_ALONE,
+     .merge = "average",
+     .inputs = SLAO_MERGE_ALL},
+    {.name = "magmax", .start = "previous", .merge = "magmax", .inputs = SLAO_MERGE_ALL},
     {0},
 };
 
@@ -145,9 +161,10 @@ static void count_steps(const slao_plan *plan, size_t counts[SLAO_N_STEP_KINDS])
 static void check_graph(const slao_plan *plan) {
     for (int64_t s = 0; s < plan->n_steps; s++) {
         const slao_step *step = &plan->steps[s];
-        for (int p = 0; p < step->n_parents; p++)
+        for (int64_t p = 0; p < step->n_parents; p++)
             assert_in_range(step->parents[p], 0, s - 1);
-        assert_non_null(slao_plan_task(plan, step->task));
+        for (int64_t i = 0; i < step->n_tasks; i++)
+            assert_non_null(slao_plan_task(plan, step->tasks[i]));
         assert_in_range(step->shared_by, 1, plan->spec->n_trials);
     }
     for (int64_t t = 0; t < plan->spec->n_trials; t++) {
@@ -283,6 +300,8 @@ static void test_keys_hold_what_steps_read(void **state) {
         {"sweep.slao.trim=0.5", "me"},
         {"sweep.slao.l1=1", "2me"},
         {"sweep.slao.init=previous", "2me"},
+        {"sweep.slao.init=last-merge", ""}, /* at task 2 the merged pair is the last fine-tuned */
+        {"sweep.slao.row_scale=2", "2me"},
         {"sweep.seed=1", "12me"},
         {"sweep.learning_rate=1", "12me"},
         {"benchmark.train_samples=2", "12me"},
@@ -322,7 +341,7 @@ static void test_keys_hold_what_steps_read(void **state) {
 /* The same training under two names: SLAO without QR has SeqLoRA's trajectory. */
 static void test_methods_share_training(void **state) {
     (void)state;
-    static const char *const inits[] = {"sweep.free.init=previous", "sweep.free.init=qr-last"};
+    static const char *const inits[] = {"sweep.free.init=previous", "sweep.free.init=last-ft"};
     for (int i = 0; i < 2; i++) {
         slao_plan *plan =
             plan_of("", BOTH_TASKS ", \"method\": [\"free\", \"seqlora\"]", inits[i], methods);
@@ -334,15 +353,99 @@ static void test_methods_share_training(void **state) {
     }
 }
 
+static const slao_step *step_of(const slao_plan *plan, const char *method, int64_t order_first,
+                                const char *what, int64_t j) {
+    for (int64_t t = 0; t < plan->spec->n_trials; t++) {
+        const slao_trial *trial = &plan->spec->trials[t];
+        const slao_trial_steps *steps = &plan->trials[t];
+        int64_t n = trial->order->n_tasks;
+        if (strcmp(trial->method.method->name, method) != 0 ||
+            trial->order != &plan->spec->orders[order_first])
+            continue;
+        int64_t place = strcmp(what, "finetune") == 0  ? steps->finetunes[j]
+                        : strcmp(what, "adapter") == 0 ? steps->adapters[j]
+                                                       : steps->accuracy[j * n];
+        return place < 0 ? NULL : &plan->steps[place];
+    }
+    fail_msg("no trial of %s", method);
+    return NULL;
+}
+
+#define STEP(method, what, j) step_of(plan, method, 0, what, j)
+
+/* Who reads what, and what is shared, by the lineages and merge inputs of continual/method.h. */
+static void test_lineages(void **state) {
+    (void)state;
+    slao_plan *plan =
+        plan_of("",
+                "\"order\": [[\"CB\", \"yelp\", \"agnews\"]], \"method\": [\"slao\", \"seqlora\", "
+                "\"magmax\", \"frozen\", \"stack\", \"average\", {\"name\": \"twin\", \"init\": "
+                "\"last-merge\"}, {\"name\": \"free\", \"init\": \"random\"}]",
+                NULL, methods);
+    assert_int_equal(plan->spec->n_trials, 8);
+    /* Sequences: MagMax is SeqLoRA's trajectory, a frozen factor is not; task 1 is all methods'. */
+    assert_ptr_equal(STEP("magmax", "finetune", 2), STEP("seqlora", "finetune", 2));
+    assert_ptr_not_equal(STEP("frozen", "finetune", 1), STEP("seqlora", "finetune", 1));
+    static const char *const names[] = {"slao",  "seqlora", "magmax", "frozen",
+                                        "stack", "average", "twin",   "free"};
+    for (int m = 0; m < 8; m++)
+        assert_ptr_equal(STEP(names[m], "finetune", 0), STEP("slao", "finetune", 0));
+    assert_false(STEP("seqlora", "finetune", 0)->changed);
+    assert_true(STEP("seqlora", "finetune", 1)->changed);
+    /* A stack reads all pairs before, to train and to evaluate. */
+    const slao_step *third = STEP("stack", "finetune", 2), *scored = STEP("stack", "accuracy", 2);
+    assert_int_equal(third->n_parents, 2);
+    assert_ptr_equal(&plan->steps[third->parents[1]], STEP("stack", "finetune", 1));
+    assert_int_equal(scored->n_parents, 3);
+    assert_ptr_equal(&plan->steps[scored->parents[2]], third);
+    assert_ptr_not_equal(STEP("stack", "finetune", 1), STEP("free", "finetune", 1));
+    /* Drawn anew, with nothing read; but not the individual runs, which all draw the same. */
+    assert_int_equal(STEP("free", "finetune", 1)->n_parents, 0);
+    assert_ptr_not_equal(STEP("free", "finetune", 1), STEP("average", "finetune", 1));
+    /* Merges of all adapters, from task 1 on. */
+    const slao_step *merged = STEP("average", "adapter", 2);
+    assert_int_equal(STEP("average", "adapter", 0)->kind, SLAO_STEP_MERGE);
+    assert_int_equal(merged->n_parents, 3);
+    assert_ptr_equal(&plan->steps[merged->parents[1]], STEP("average", "finetune", 1));
+    assert_false(STEP("average", "finetune", 1)->changed);
+    assert_int_equal(STEP("average", "accuracy", 1)->n_parents, 1);
+    /* A start from the merged pair makes training read lambda, from task 3 on. */
+    assert_ptr_equal(STEP("twin", "finetune", 1), STEP("slao", "finetune", 1));
+    assert_ptr_not_equal(STEP("twin", "finetune", 2), STEP("slao", "finetune", 2));
+    assert_ptr_equal(&plan->steps[STEP("twin", "finetune", 2)->parents[0]],
+                     STEP("twin", "adapter", 1));
+    release(plan);
+}
+
+/* All tasks at once: one step for all orders of the same tasks, and nothing but the last row. */
+static void test_multitask(void **state) {
+    (void)state;
+    slao_plan *plan = plan_of(with_base,
+                              "\"order\": [[\"yelp\", \"CB\", \"agnews\"], [\"CB\", \"agnews\", "
+                              "\"yelp\"], [\"CB\", \"yelp\"]], \"method\": \"multitask\"",
+                              NULL, slao_methods);
+    const slao_step *step = STEP("multitask", "finetune", 2);
+    assert_string_equal(step->task, "CB+agnews+yelp");
+    assert_int_equal(step->n_tasks, 3);
+    assert_int_equal(step->n_parents, 0);
+    assert_null(STEP("multitask", "finetune", 0));
+    assert_null(STEP("multitask", "accuracy", 1));
+    assert_non_null(STEP("multitask", "accuracy", 2));
+    assert_ptr_equal(step_of(plan, "multitask", 1, "finetune", 2), step);
+    assert_ptr_not_equal(step_of(plan, "multitask", 2, "finetune", 1), step);
+    assert_int_equal(step->shared_by, 2);
+    release(plan);
+}
+
 /* Old stores stay valid as long as this key does: if it changes, results may not be taken for the
  * old ones, and SLAO_NUMERIC_VERSION is to be raised if training changed. */
 static void test_golden_key(void **state) {
     (void)state;
     slao_plan *plan = plan_of(with_base, BOTH_TASKS, NULL, slao_methods);
     static const char *const golden[N_LOOKS] = {
-        "692546b262ed843869f6be3754b2852d", "64444500d45256a059369dd2087bf062",
-        "dcc042dac386b0b5e709d04132fb296e", "0d49ac86db3eae059e2d707e682e19f9",
-        "505e38e9ca17d53ef2789a2e21e04a7c"};
+        "692546b262ed843869f6be3754b2852d", "e0a667050d7f8748ded89c6dcccfb5c4",
+        "eec84493cfe6bcb2afd0f44a230c461c", "0d49ac86db3eae059e2d707e682e19f9",
+        "d0fa2032ebb37e4e2ac5b48392c94393"};
     slao_hash keys[N_LOOKS];
     look(plan, keys);
     for (int i = 0; i < N_LOOKS; i++) {
@@ -350,7 +453,7 @@ static void test_golden_key(void **state) {
         slao_hash_to_text(keys[i], text);
         assert_string_equal(text, golden[i]);
     }
-    assert_string_equal(plan->spec->trials->id, "3d0595c148bc");
+    assert_string_equal(plan->spec->trials->id, "104f4d3fe318");
     release(plan);
 }
 
@@ -373,6 +476,8 @@ int main(void) {
         cmocka_unit_test(test_counts_by_hand),
         cmocka_unit_test(test_keys_hold_what_steps_read),
         cmocka_unit_test(test_methods_share_training),
+        cmocka_unit_test(test_lineages),
+        cmocka_unit_test(test_multitask),
         cmocka_unit_test(test_golden_key),
         cmocka_unit_test(test_model_is_in_the_keys),
     };

@@ -20,6 +20,7 @@ static const slao_method_option no_options[] = {{0}};
 static const slao_method slao = {.name = "slao",
                                  .lineage = SLAO_LINEAGE_SEQUENCE,
                                  .merge = "asymmetric",
+                                 .uses_lambda = true,
                                  .options = slao_options};
 static const slao_method seqlora = {
     .name = "seqlora", .lineage = SLAO_LINEAGE_SEQUENCE, .options = no_options};
@@ -67,6 +68,7 @@ typedef struct {
     slao_trial trials[N_TRIALS];
     slao_trial_steps steps_of[N_TRIALS];
     slao_step steps[MOST_STEPS];
+    int64_t parents[MOST_STEPS][2];
     double scores[MOST_STEPS]; /* of evaluations */
     bool without_record[MOST_STEPS];
     int64_t indices[N_TRIALS][N_TASKS * (N_TASKS + 4)];
@@ -97,11 +99,12 @@ static int64_t step(sweep *s, const char *name, slao_step_kind kind, const slao_
                                   .trial = trial,
                                   .position = position,
                                   .task = task,
+                                  .parents = s->parents[index],
                                   .shared_by = 1};
     if (first >= 0)
-        s->steps[index].parents[s->steps[index].n_parents++] = first;
+        s->parents[index][s->steps[index].n_parents++] = first;
     if (second >= 0)
-        s->steps[index].parents[s->steps[index].n_parents++] = second;
+        s->parents[index][s->steps[index].n_parents++] = second;
     s->scores[index] = score;
     s->without_record[index] = trial->seed == 4 || (kind == SLAO_STEP_EVALUATE && isnan(score));
     return index;

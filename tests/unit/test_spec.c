@@ -7,16 +7,16 @@
 static char folder[] = "/tmp/slao-test-XXXXXX";
 
 /* Methods with options, which the real table has not yet. */
-static const char *const starts[] = {"fresh", "qr-last", "previous", NULL};
+static const char *const starts[] = {"random", "last-ft", "previous", NULL};
 static const slao_method_option olora_options[] = {
-    {"init", "where a task starts", "qr-last", SLAO_OPTION_OF_TRAINING, starts, 0, 0},
+    {"init", "where a task starts", "last-ft", SLAO_OPTION_OF_TRAINING, starts, 0, 0},
     {"l1", "weight of the penalty", "0.5", SLAO_OPTION_OF_TRAINING, NULL, 0, 10},
     {0},
 };
 static const slao_method methods[] = {
-    {"slao", "", SLAO_LINEAGE_SEQUENCE, "qr-last", "asymmetric", &olora_options[2]},
-    {"seqlora", "", SLAO_LINEAGE_SEQUENCE, "previous", NULL, &olora_options[2]},
-    {"olora", "", SLAO_LINEAGE_SEQUENCE, "=init", NULL, olora_options},
+    {.name = "slao", .start = "last-ft", .merge = "asymmetric", .uses_lambda = true},
+    {.name = "seqlora", .start = "previous"},
+    {.name = "olora", .start = "=init", .options = olora_options},
     {0},
 };
 
@@ -167,7 +167,7 @@ static void test_dotted_axes(void **state) {
         ONE_ORDER ", \"method\": [\"slao\", \"olora\"], \"lora.rank\": [4, 8],"
                   "\"lora.targets\": [[\"q_proj\"], [\"q_proj\", \"k_proj\"]],"
                   "\"train.weight_decay\": [0, 0.010], \"lora.rslora\": [false, true],"
-                  "\"olora.l1\": [0.5, \"1.0\", 2], \"olora.init\": [\"fresh\", \"previous\"]");
+                  "\"olora.l1\": [0.5, \"1.0\", 2], \"olora.init\": [\"random\", \"previous\"]");
     /* slao 1, olora 3 x 2 */
     assert_int_equal(spec->n_trials, 2 * 2 * 2 * 2 * (1 + 3 * 2));
     assert_int_equal(spec->n_extra, 5);
@@ -188,7 +188,7 @@ static void test_dotted_axes(void **state) {
         assert_string_equal(trial->extra[2], trial->lora.rslora ? "true" : "false");
         assert_string_equal(trial->extra[3], is_olora ? trial->method.values[1] : "");
         one += strcmp(trial->extra[3], "1") == 0;
-        fresh += is_olora && strcmp(slao_method_start(&trial->method), "fresh") == 0;
+        fresh += is_olora && strcmp(slao_method_start(&trial->method)->name, "random") == 0;
     }
     assert_int_equal(rank4, spec->n_trials / 2);
     assert_int_equal(both, spec->n_trials / 2);
@@ -331,7 +331,7 @@ static void test_resolved_text_is_read_as_the_same(void **state) {
     static const char *const settings[] = {"preset=small",
                                            "sweep.lambda=[0.1, 0.30000000000000004]"};
     slao_spec *spec = good("{" HEAD ", \"sweep\": {\"order\": [[\"agnews\"], [\"yelp\", \"CB\"]],"
-                           "\"method\": [\"slao\", {\"name\": \"olora\", \"init\": \"fresh\"}],"
+                           "\"method\": [\"slao\", {\"name\": \"olora\", \"init\": \"random\"}],"
                            "\"train.clip_norm\": [0.1, 1e-30]}, \"presets\": {\"small\":"
                            "{\"benchmark\": {\"train_samples\": 2, \"path\": "
                            "\"${SLAO_TEST_DATA}\"}}}}",

@@ -132,6 +132,155 @@ static void test_the_same_lesson_gives_the_same_bits(void **state) {
     }
 }
 
+/* Trains one step of a fresh copy of the adapter, as the lesson has it beyond its examples. */
+static slao_lora *trained_for_a_step(const slao_model *model, const slao_lesson *how,
+                                     slao_training *training) {
+    static const slao_module modules[] = {SLAO_Q_PROJ, SLAO_V_PROJ};
+    slao_train_settings settings = plain;
+    settings.epochs = 1;
+    settings.batch_size = N_EXAMPLES;
+    settings.weight_decay = 0.1;
+    slao_lora *lora = tiny_lora_new(modules, 2, 0);
+    slao_pass *pass;
+    assert_ok(slao_pass_new(&pass, model));
+    slao_sequence examples[N_EXAMPLES];
+    slao_lesson lesson = make_lesson(examples);
+    lesson.frozen = how->frozen;
+    lesson.below = how->below;
+    lesson.extra = how->extra;
+    assert_ok(slao_train(pass, &tiny_config, lora, &lesson, &settings, training));
+    slao_pass_free(pass);
+    return lora;
+}
+
+/* A frozen factor keeps its bits, decay or not; the other one learns as it does beside one that is
+ * trained, for the first step's gradients are the same. */
+static void test_a_factor_can_be_frozen(void **state) {
+    (void)state;
+    static const slao_module modules[] = {SLAO_Q_PROJ, SLAO_V_PROJ};
+    slao_model *model = tiny_model_new();
+    slao_lora *start = tiny_lora_new(modules, 2, 0);
+    slao_training both, only_a, only_b;
+    slao_lora *with_both = trained_for_a_step(model, &(slao_lesson){0}, &both);
+    slao_lora *with_a = trained_for_a_step(model, &(slao_lesson){.frozen = SLAO_FACTOR_B}, &only_a);
+    slao_lora *with_b = trained_for_a_step(model, &(slao_lesson){.frozen = SLAO_FACTOR_A}, &only_b);
+    for (int64_t i = 0; i < start->n_sites; i++) {
+        const slao_site *site = &start->sites[i];
+        size_t a = (size_t)(3 * site->d_in) * sizeof(float);
+        size_t b = (size_t)(3 * site->d_out) * sizeof(float);
+        assert_memory_equal(with_b->sites[i].a, site->a, a);
+        assert_memory_equal(with_a->sites[i].b, site->b, b);
+        assert_memory_equal(with_a->sites[i].a, with_both->sites[i].a, a);
+        assert_memory_equal(with_b->sites[i].b, with_both->sites[i].b, b);
+        assert_memory_not_equal(with_a->sites[i].a, site->a, a);
+        assert_memory_not_equal(with_b->sites[i].b, site->b, b);
+        assert_true(both.gradient_norms[2 * i] > 0 && both.gradient_norms[2 * i + 1] > 0);
+        assert_true(only_a.gradient_norms[2 * i] == both.gradient_norms[2 * i]);
+        assert_true(only_a.gradient_norms[2 * i + 1] == 0);
+        assert_true(only_b.gradient_norms[2 * i] == 0);
+    }
+    double squares = 0;
+    for (int64_t i = 0; i < start->n_sites; i++)
+        squares += pow(both.gradient_norms[2 * i + 1], 2);
+    assert_near(both.gradient_norm_b, sqrt(squares), 1e-9); /* one step: the mean is the value */
+    assert_true(only_a.gradient_norm_b == 0);
+    slao_lora_free(start);
+    slao_lora_free(with_both);
+    slao_lora_free(with_a);
+    slao_lora_free(with_b);
+    slao_training_free(&both);
+    slao_training_free(&only_a);
+    slao_training_free(&only_b);
+    slao_model_free(model);
+}
+
+/* W += weight s B A for every site of the adapter. */
+static void fold_in(slao_model *model, const slao_lora *lora, double weight) {
+    for (int64_t i = 0; i < lora->n_sites; i++) {
+        const slao_site *site = &lora->sites[i];
+        float *w = (float *)(uintptr_t)model->layers[site->layer].weights[site->module];
+        for (int64_t o = 0; o < site->d_out; o++) {
+            for (int64_t k = 0; k < site->d_in; k++) {
+                double sum = 0;
+                for (int64_t p = 0; p < 3; p++)
+                    sum += (double)site->b[o * 3 + p] * (double)site->a[p * site->d_in + k];
+                w[o * site->d_in + k] += (float)(weight * slao_lora_scale(&lora->settings) * sum);
+            }
+        }
+    }
+}
+
+/* On top of other adapters is the same as on weights that hold them. */
+static void test_training_on_top_of_a_stack(void **state) {
+    (void)state;
+    static const slao_module modules[] = {SLAO_Q_PROJ, SLAO_DOWN_PROJ};
+    static const double weights[] = {1, -0.5};
+    slao_model *model = tiny_model_new(), *folded = tiny_model_new();
+    slao_lora *below[2];
+    for (int k = 0; k < 2; k++) {
+        below[k] = tiny_lora_new(modules, 2, 0);
+        fill_random(below[k]->values, below[k]->n_values, 0.2, k ? "below 1" : "below 0");
+        fold_in(folded, below[k], weights[k]);
+    }
+    slao_lesson how = {.below = {2, (const slao_lora *const *)below, weights}};
+    slao_training on_top, in_weights, without;
+    slao_lora *a = trained_for_a_step(model, &how, &on_top);
+    slao_lora *b = trained_for_a_step(folded, &(slao_lesson){0}, &in_weights);
+    slao_lora *c = trained_for_a_step(model, &(slao_lesson){0}, &without);
+    assert_near(on_top.losses[0], in_weights.losses[0], 1e-5);
+    assert_true(fabs(on_top.losses[0] - without.losses[0]) > 1e-3);
+    for (int64_t i = 0; i < 2 * a->n_sites; i++)
+        assert_near(on_top.gradient_norms[i], in_weights.gradient_norms[i],
+                    1e-4 * in_weights.gradient_norms[i]);
+    assert_true(difference(a, b) < 1e-3);
+    slao_lora_free(a);
+    slao_lora_free(b);
+    slao_lora_free(c);
+    slao_lora_free(below[0]);
+    slao_lora_free(below[1]);
+    slao_training_free(&on_top);
+    slao_training_free(&in_weights);
+    slao_training_free(&without);
+    slao_model_free(model);
+    slao_model_free(folded);
+}
+
+/* c/2 ||values||^2 */
+static slao_status add_squares(void *context, const slao_lora *lora, float *gradients,
+                               double *loss) {
+    double c = *(double *)context;
+    for (int64_t i = 0; i < lora->n_values; i++) {
+        *loss += c / 2 * (double)lora->values[i] * (double)lora->values[i];
+        gradients[i] += (float)(c * (double)lora->values[i]);
+    }
+    return SLAO_OK;
+}
+
+static void test_an_extra_loss_is_added(void **state) {
+    (void)state;
+    static const slao_module modules[] = {SLAO_Q_PROJ, SLAO_V_PROJ};
+    double c = 1e4, squares = 0;
+    slao_model *model = tiny_model_new();
+    slao_lora *start = tiny_lora_new(modules, 2, 0);
+    slao_training without, with;
+    slao_lesson how = {.extra = {&c, add_squares}};
+    slao_lora *a = trained_for_a_step(model, &(slao_lesson){0}, &without);
+    slao_lora *b = trained_for_a_step(model, &how, &with);
+    for (int64_t i = 0; i < start->n_values; i++)
+        squares += pow((double)start->values[i], 2);
+    assert_near(with.losses[0], without.losses[0] + c / 2 * squares, 1e-6 * c * squares);
+    for (int64_t i = 0; i < start->n_values; i++) { /* it outweighs the data: towards zero */
+        if (fabs((double)start->values[i]) > 0.05)
+            assert_true(fabsf(b->values[i]) < fabsf(start->values[i]));
+    }
+    slao_lora_free(start);
+    slao_lora_free(a);
+    slao_lora_free(b);
+    slao_training_free(&without);
+    slao_training_free(&with);
+    slao_model_free(model);
+}
+
 static void test_accumulation_is_a_larger_batch(void **state) {
     (void)state;
     slao_train_settings split = plain, whole = plain;
@@ -168,6 +317,9 @@ int main(void) {
         cmocka_unit_test(test_learning_rates),
         cmocka_unit_test(test_adamw_with_decay_and_clipping),
         cmocka_unit_test(test_the_same_lesson_gives_the_same_bits),
+        cmocka_unit_test(test_a_factor_can_be_frozen),
+        cmocka_unit_test(test_training_on_top_of_a_stack),
+        cmocka_unit_test(test_an_extra_loss_is_added),
         cmocka_unit_test(test_accumulation_is_a_larger_batch),
         cmocka_unit_test(test_training_lowers_the_loss),
     };
