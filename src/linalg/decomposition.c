@@ -115,3 +115,40 @@ void slao_transposed_multiply_f64(double *c, const double *a, const double *b, i
                                   int64_t k) {
     multiply(CblasTrans, CblasNoTrans, c, a, b, m, n, k);
 }
+
+slao_status slao_divide_by_positive(double *b, int64_t m, double *a, int64_t n) {
+    SLAO_TRY(check_finite(a, n * n));
+    /* x a = b row by row is a x^T = b^T column by column. */
+    lapack_int info =
+        n ? LAPACKE_dposv(LAPACK_COL_MAJOR, 'L', whole(n), whole(m), a, whole(n), b, whole(n)) : 0;
+    if (info > 0)
+        return slao_fail(SLAO_BAD_INPUT,
+                         "a matrix to be inverted is not positive definite (at row %d)", (int)info);
+    return info == 0 ? SLAO_OK : slao_fail(SLAO_BROKEN, "LAPACK's dposv failed with %d", (int)info);
+}
+
+slao_status slao_divide_by_semidefinite(double *b, int64_t m, double *a, int64_t n, double cutoff) {
+    double *inverse_roots, *values, *turned;
+    SLAO_TRY(slao_allocate(&inverse_roots, (size_t)(2 * n + m * n), sizeof *inverse_roots));
+    values = inverse_roots + n;
+    turned = values + n; /* m x n: b S^-1 in the basis of C's eigenvectors */
+    for (int64_t i = 0; i < n; i++)
+        inverse_roots[i] = a[i * n + i] > 0 ? 1 / sqrt(a[i * n + i]) : 0;
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t j = 0; j < n; j++)
+            a[i * n + j] *= inverse_roots[i] * inverse_roots[j];
+    }
+    for (int64_t k = 0; k < m * n; k++)
+        b[k] *= inverse_roots[k % n];
+    slao_status status = slao_symmetric_eigen(a, n, values);
+    if (status == SLAO_OK) {
+        slao_multiply_transposed_f64(turned, b, a, m, n, n);
+        for (int64_t k = 0; k < m * n; k++)
+            turned[k] = values[k % n] > cutoff ? turned[k] / values[k % n] : 0;
+        slao_multiply_f64(b, turned, a, m, n, n);
+        for (int64_t k = 0; k < m * n; k++)
+            b[k] *= inverse_roots[k % n];
+    }
+    free(inverse_roots);
+    return status;
+}

@@ -134,6 +134,46 @@ static void test_products(void **state) {
     free(b);
 }
 
+static void test_division(void **state) {
+    (void)state;
+    enum { N = 9, M = 4 };
+    for (int64_t rank = 6; rank <= N + 2; rank++) {
+        double *half = random_matrix(N * rank, "half"), *x = random_matrix(M * N, "x"), a[N * N],
+               whole[N * N];
+        double b[M * N], again[M * N], kept[M * N];
+        for (int64_t k = 0; k < N * rank; k++)
+            half[k] *= pow(10, (double)(k / rank) - 4); /* rows of very different size */
+        slao_multiply_transposed_f64(whole, half, half, N, N, rank);
+        slao_multiply_f64(kept, x, whole, M, N, N); /* within the range of a, whatever its rank */
+        memcpy(b, kept, sizeof b);
+        memcpy(a, whole, sizeof a);
+        assert_ok(slao_divide_by_semidefinite(b, M, a, N, 1e-12));
+        slao_multiply_f64(again, b, whole, M, N, N);
+        for (int i = 0; i < M * N; i++)
+            assert_near(again[i] / sqrt(whole[i % N * (N + 1)]),
+                        kept[i] / sqrt(whole[i % N * (N + 1)]), 1e-6);
+        if (rank >= N) { /* then it is the inverse, and so for the other function */
+            double solved[M * N];
+            memcpy(solved, kept, sizeof solved);
+            memcpy(a, whole, sizeof a);
+            assert_ok(slao_divide_by_positive(solved, M, a, N));
+            for (int i = 0; i < M * N; i++) {
+                assert_near(b[i], x[i], 1e-5 * (1 + fabs(x[i])));
+                assert_near(solved[i], x[i], 1e-5 * (1 + fabs(x[i])));
+            }
+        }
+        free(half);
+        free(x);
+    }
+    double zero[4] = {4, 0, 0, 0}, b[2] = {8, 5};
+    assert_ok(slao_divide_by_semidefinite(b, 1, zero, 2, 1e-12));
+    assert_near(b[0], 2, 1e-15);
+    assert_near(b[1], 0, 0);
+    double indefinite[4] = {1, 2, 2, 1};
+    assert_fails(slao_divide_by_positive(b, 1, indefinite, 2), SLAO_BAD_INPUT,
+                 "not positive definite");
+}
+
 static void test_values_that_are_not_finite(void **state) {
     (void)state;
     double a[4] = {1, NAN, 0, 1}, u[4], s[2], vt[4];
@@ -147,6 +187,7 @@ int main(void) {
         cmocka_unit_test(test_symmetric_eigen),
         cmocka_unit_test(test_svd),
         cmocka_unit_test(test_products),
+        cmocka_unit_test(test_division),
         cmocka_unit_test(test_values_that_are_not_finite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
