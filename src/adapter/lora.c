@@ -123,6 +123,32 @@ slao_status slao_lora_from_sites(slao_lora **lora, const slao_lora_settings *set
     return status;
 }
 
+/* The same adapter with its values in other memory. */
+static void move_sites(slao_lora *lora, float *values) {
+    for (int64_t i = 0; i < lora->n_sites; i++) {
+        slao_site *site = &lora->sites[i];
+        site->a = values + (site->a - lora->values);
+        site->b = values + (site->b - lora->values);
+    }
+    lora->values = values;
+}
+
+slao_status slao_lora_add_scalars(slao_lora *lora, int64_t count, float value) {
+    float *values, *old = lora->values;
+    SLAO_TRY(slao_allocate(&values, (size_t)(lora->n_values + count), sizeof *values));
+    memcpy(values, old, (size_t)lora->n_values * sizeof *values);
+    move_sites(lora, values);
+    free(old);
+    for (int64_t i = 0; i < count; i++)
+        values[lora->n_values++] = value;
+    lora->n_scalars += count;
+    return SLAO_OK;
+}
+
+float *slao_lora_scalars(const slao_lora *lora) {
+    return lora->values + lora->n_values - lora->n_scalars;
+}
+
 slao_status slao_lora_copy(slao_lora **copy, const slao_lora *lora) {
     SLAO_TRY(slao_allocate(copy, 1, sizeof **copy));
     **copy = *lora;
@@ -279,6 +305,8 @@ slao_status slao_lora_view_stack(slao_low_ranks *view, const slao_lora_stack *st
             slao_low_rank_list *list = &lists[site->layer * SLAO_N_MODULES + site->module];
             slao_low_rank *pair = &pairs[list->pairs - pairs + list->count++];
             *pair = pair_of(site, stack->weights ? stack->weights[k] : 1);
+            if (stack->scale_gradients)
+                pair->grad_scale = &stack->scale_gradients[k];
             if (gradients && k == stack->count - 1)
                 train_pair(pair, lora, site, gradients, frozen);
         }

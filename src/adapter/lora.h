@@ -3,8 +3,8 @@
  *   y = W x + s B (A x)      A: rank x d_in, B: d_out x rank, row-major; s = alpha / rank
  *                            (alpha / sqrt(rank) with rsLoRA)          Hu et al., arXiv 2106.09685
  *
- *   values: [ A of site 0 | B of site 0 | A of site 1 | B of site 1 | ... ]     one allocation
- *             sites ordered by layer, then by module
+ *   values: [ A of site 0 | B of site 0 | A of site 1 | B of site 1 | ... | scalars ]     one
+ * allocation sites ordered by layer, then by module
  *
  * What is trained has the rank and alpha of its settings at every site. Adapters that were read or
  * merged may have others at each site (PEFT's rank_pattern and alpha_pattern), and a change of full
@@ -47,6 +47,8 @@ typedef struct {
     slao_site *sites;
     int64_t n_values;
     float *values;
+    int64_t n_scalars; /* the last of the values: numbers trained beside the factors (magnitudes of
+                          pairs); PEFT's files do not hold them */
 } slao_lora;
 
 /* Do the settings fit the model? A rank beyond the smaller side of a target, or no target at all,
@@ -62,6 +64,11 @@ slao_status slao_lora_new(slao_lora **lora, const slao_lora_settings *settings,
  * rslora are taken over. Not of every layer. */
 slao_status slao_lora_from_sites(slao_lora **lora, const slao_lora_settings *settings,
                                  const slao_site *sites, int64_t n_sites);
+
+/* Puts `count` scalars, each `value`, at the end of the values, which move. */
+slao_status slao_lora_add_scalars(slao_lora *lora, int64_t count, float value);
+float *slao_lora_scalars(const slao_lora *lora); /* n_scalars */
+
 slao_status slao_lora_copy(slao_lora **copy, const slao_lora *lora);
 void slao_lora_free(slao_lora *lora); /* NULL is allowed */
 
@@ -93,6 +100,8 @@ typedef struct {
     int64_t count;
     const slao_lora *const *loras;
     const double *weights;
+    double *scale_gradients; /* count: the gradient of weights[k] s_k is added, for adapters whose
+                                sites have one scale; NULL: not wanted */
 } slao_lora_stack;
 slao_status slao_lora_view_stack(slao_low_ranks *view, const slao_lora_stack *stack,
                                  float *gradients, slao_factors frozen,

@@ -89,4 +89,9 @@ slao_status slao_merge_step(slao_lora **merged, const slao_merge_choice *choice,
 slao_status slao_merge_list(slao_lora **merged, const slao_merge_choice *choice,
                             const slao_lora *const *adapters, int64_t n, const double *lambdas);
 
+/* sum_t weights[t] D_t as pairs side by side: exact, the rank is the sum of the ranks, the scale 1.
+ */
+slao_status slao_merge_sum(slao_lora **sum, const slao_lora *const *adapters, int64_t n,
+                           const double *weights);
+
 #endif

@@ -12,11 +12,6 @@ int slao_merge_name(const slao_merge_choice *choice, const char *key); /* place 
  */
 slao_status slao_merge_need_same_factors(const slao_lora *const *adapters, int64_t n);
 
-/* sum_t weights[t] D_t as pairs side by side: exact, the rank is the sum of the ranks, the scale 1.
- */
-slao_status slao_merge_sum(slao_lora **sum, const slao_lora *const *adapters, int64_t n,
-                           const double *weights);
-
 typedef slao_status slao_merge_step_function(slao_lora **, const slao_merge_choice *,
                                              const slao_merge_moment *, const slao_lora *,
                                              const slao_lora *, slao_merge_state *);

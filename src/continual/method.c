@@ -1,6 +1,7 @@
 #include "continual/method.h"
 
 #include "base/setting.h"
+#include "continual/tuning.h"
 
 #include <string.h>
 #include <strings.h>
@@ -35,6 +36,78 @@ static const slao_method_option slao_options[] = {
     {0},
 };
 
+static const slao_method_option olora_options[] = {
+    {.key = "l1",
+     .help = "weight of sum |A_old A^T|",
+     .default_value = "0.5",
+     .part = SLAO_OPTION_OF_TRAINING,
+     .most = 1e9},
+    {.key = "l2",
+     .help = "weight of the norms of A and B, from task 2 on",
+     .default_value = "0",
+     .part = SLAO_OPTION_OF_TRAINING,
+     .most = 1e9},
+    {0},
+};
+
+static const slao_method_option nlora_options[] = {
+    {.key = "l",
+     .help = "weight of the sum of |B A|'s entries",
+     .default_value = "0.0001",
+     .part = SLAO_OPTION_OF_TRAINING,
+     .most = 1e9},
+    {0},
+};
+
+static const slao_method_option ewc_options[] = {
+    {.key = "l",
+     .help = "weight of what mattered to earlier tasks",
+     .default_value = "1000",
+     .part = SLAO_OPTION_OF_TRAINING,
+     .most = 1e15},
+    {.key = "gamma",
+     .help = "what the Fisher information of earlier tasks counts beside a new one's",
+     .default_value = "1",
+     .part = SLAO_OPTION_OF_TRAINING,
+     .most = 1},
+    {0},
+};
+
+static const slao_method_option inflora_options[] = {
+    {.key = "threshold",
+     .help = "e_0: how much of a task's inputs the memory holds, early in the order",
+     .default_value = "0.98",
+     .part = SLAO_OPTION_OF_TRAINING,
+     .most = 1},
+    {.key = "threshold_end",
+     .help = "e_end: the same after the last task",
+     .default_value = "1",
+     .part = SLAO_OPTION_OF_TRAINING,
+     .most = 1},
+    {0},
+};
+
+static const slao_method_option sdlora_options[] = {
+    {.key = "magnitude",
+     .help = "where every a_i starts at each task",
+     .default_value = "0.8",
+     .part = SLAO_OPTION_OF_TRAINING,
+     .least = 1e-6,
+     .most = 1e6},
+    {0},
+};
+
+static const char *const corda_components[] = {"last", "first", NULL};
+
+static const slao_method_option corda_options[] = {
+    {.key = "components",
+     .help = "of W C, those that are trained: the last ones preserve knowledge",
+     .default_value = "last",
+     .part = SLAO_OPTION_OF_TRAINING,
+     .choices = corda_components},
+    {0},
+};
+
 const slao_method slao_methods[] = {
     {.name = "slao",
      .help = "one merged LoRA, orthonormal starts, asymmetric merging (arXiv 2512.23017)",
@@ -51,6 +124,56 @@ const slao_method slao_methods[] = {
      .help = "a new LoRA per task on top of all earlier ones, which are frozen",
      .lineage = SLAO_LINEAGE_STACK,
      .start = "random"},
+    {.name = "olora",
+     .help = "inclora whose new rows of A are kept orthogonal to the old ones (arXiv 2310.14152)",
+     .lineage = SLAO_LINEAGE_STACK,
+     .start = "random",
+     .tuning = &slao_tuning_olora,
+     .options = olora_options},
+    {.name = "nlora",
+     .help = "inclora with few entries of B A away from zero (arXiv 2410.10179)",
+     .lineage = SLAO_LINEAGE_STACK,
+     .start = "random",
+     .tuning = &slao_tuning_nlora,
+     .options = nlora_options},
+    {.name = "inflora",
+     .help =
+         "inclora that trains B alone, A outside the inputs of earlier tasks (arXiv 2404.00228)",
+     .lineage = SLAO_LINEAGE_STACK,
+     .start = "random",
+     .frozen = SLAO_FACTOR_A,
+     .tuning = &slao_tuning_inflora,
+     .options = inflora_options},
+    {.name = "sdlora",
+     .help = "inclora with trained magnitudes of the earlier directions (arXiv 2501.13198)",
+     .lineage = SLAO_LINEAGE_STACK,
+     .start = "random",
+     .tuning = &slao_tuning_sdlora,
+     .options = sdlora_options},
+    {.name = "ewc",
+     .help = "seqlora held back where earlier tasks were sensitive, online (arXiv 1805.06370)",
+     .lineage = SLAO_LINEAGE_SEQUENCE,
+     .start = "previous",
+     .tuning = &slao_tuning_ewc,
+     .options = ewc_options},
+    {.name = "corda",
+     .help = "seqlora from components of the weights, chosen by the inputs (arXiv 2406.05223)",
+     .lineage = SLAO_LINEAGE_SEQUENCE,
+     .start = "previous",
+     .tuning = &slao_tuning_corda,
+     .options = corda_options},
+    {.name = "lorm-ab",
+     .help = "B shared and frozen, the A of all tasks merged in closed form (arXiv 2410.17961)",
+     .lineage = SLAO_LINEAGE_SEQUENCE,
+     .start = "fresh",
+     .frozen = SLAO_FACTOR_B,
+     .tuning = &slao_tuning_lorm_ab},
+    {.name = "lorm-ba",
+     .help = "A shared and frozen, the B of all tasks merged in closed form (arXiv 2410.17961)",
+     .lineage = SLAO_LINEAGE_SEQUENCE,
+     .start = "fresh",
+     .frozen = SLAO_FACTOR_A,
+     .tuning = &slao_tuning_lorm_ba},
     {.name = "individual",
      .help = "a LoRA of its own for each task: what a task reaches alone",
      .lineage = SLAO_LINEAGE_ALONE},

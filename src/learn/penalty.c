@@ -53,9 +53,9 @@ static slao_status add_overlap(const float *old, int64_t old_rank, const slao_si
 static slao_status add_orthogonal(const slao_penalty *penalty, const slao_lora *lora,
                                   float *gradients, double *value) {
     double overlap = 0, norms = 0;
-    int64_t rank = lora->settings.rank;
     for (int64_t i = 0; i < lora->n_sites; i++) {
         const slao_site *site = &lora->sites[i];
+        int64_t rank = site->rank;
         float *grad_a = gradient_of(lora, gradients, site->a),
               *grad_b = gradient_of(lora, gradients, site->b);
         for (int64_t k = 0; k < penalty->n_old; k++) {
@@ -63,7 +63,7 @@ static slao_status add_orthogonal(const slao_penalty *penalty, const slao_lora *
             SLAO_INVARIANT(old->n_sites == lora->n_sites && old->sites[i].layer == site->layer &&
                            old->sites[i].module == site->module &&
                            old->sites[i].d_in == site->d_in);
-            SLAO_TRY(add_overlap(old->sites[i].a, old->settings.rank, site, rank, penalty->first,
+            SLAO_TRY(add_overlap(old->sites[i].a, old->sites[i].rank, site, rank, penalty->first,
                                  grad_a, &overlap));
         }
         if (penalty->second != 0)
@@ -108,9 +108,9 @@ static slao_status add_sparse(const slao_penalty *penalty, const slao_lora *lora
     double sum = 0;
     for (int64_t i = 0; i < lora->n_sites; i++) {
         const slao_site *site = &lora->sites[i];
-        sum += add_sparse_site(site, lora->settings.rank, penalty->first,
-                               gradient_of(lora, gradients, site->a),
-                               gradient_of(lora, gradients, site->b), block);
+        sum +=
+            add_sparse_site(site, site->rank, penalty->first, gradient_of(lora, gradients, site->a),
+                            gradient_of(lora, gradients, site->b), block);
     }
     free(block);
     *value = penalty->first * sum;

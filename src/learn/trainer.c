@@ -16,8 +16,10 @@ typedef struct {
     slao_arena *arena;
     slao_optimizer *optimizer;
     slao_low_ranks pairs; /* of lora, with `gradients`, on top of those below it */
-    const slao_lora **stack;
-    double *weights;
+    const slao_model_config *config;
+    slao_lora_stack stack; /* what `pairs` is a view of: the two arrays below */
+    const slao_lora **loras;
+    double *weights, *scale_gradients;
     float *gradients;
     slao_value_range *ranges; /* trained values, where a factor is frozen */
     int64_t *order;
@@ -78,6 +80,33 @@ static void add_gradient_norms(const run *r, slao_training *training) {
     training->gradient_norm_b += sqrt(all_b);
 }
 
+/* Makes `pairs` anew from the stack. */
+static slao_status view_stack(run *r) {
+    uint64_t noise_seed = r->pairs.noise_seed;
+    slao_lora_view_free(&r->pairs);
+    SLAO_TRY(
+        slao_lora_view_stack(&r->pairs, &r->stack, r->gradients, r->lesson->frozen, r->config));
+    r->pairs.noise_seed = noise_seed;
+    return SLAO_OK;
+}
+
+/* The scalars as they are now become the weights of the stack. */
+static slao_status set_magnitudes(run *r) {
+    const float *scalars = slao_lora_scalars(r->lora);
+    for (int64_t k = 0; k < r->stack.count; k++) {
+        r->weights[k] = (double)scalars[k];
+        r->scale_gradients[k] = 0;
+    }
+    return view_stack(r);
+}
+
+/* A weight's gradient is that of the scale, weight x s, times s. */
+static void add_magnitude_gradients(run *r) {
+    float *gradients = r->gradients + (slao_lora_scalars(r->lora) - r->lora->values);
+    for (int64_t k = 0; k < r->stack.count; k++)
+        gradients[k] += (float)(r->loras[k]->sites[0].scale * r->scale_gradients[k]);
+}
+
 /* One optimiser step on the `count` examples at `chosen`. */
 static slao_status train_step(run *r, const int64_t *chosen, int64_t count, int64_t epoch,
                               int64_t total_steps, slao_training *training) {
@@ -88,14 +117,18 @@ static slao_status train_step(run *r, const int64_t *chosen, int64_t count, int6
         training->tokens += example->count;
     }
     memset(r->gradients, 0, (size_t)r->lora->n_values * sizeof *r->gradients);
-    double loss = 0, norm;
+    double loss = 0, extra = 0, norm;
+    if (r->lesson->magnitudes)
+        SLAO_TRY(set_magnitudes(r));
     for (int64_t i = 0; i < count; i += batch_size) {
         int64_t in_batch = count - i < batch_size ? count - i : batch_size;
         SLAO_TRY(train_batch(r, chosen + i, in_batch, epoch, (double)n_answers, &loss));
     }
+    if (r->lesson->magnitudes)
+        add_magnitude_gradients(r);
     if (r->lesson->extra.add)
-        SLAO_TRY(r->lesson->extra.add(r->lesson->extra.context, r->lora, r->gradients, &loss));
-    if (!isfinite(loss))
+        SLAO_TRY(r->lesson->extra.add(r->lesson->extra.context, r->lora, r->gradients, &extra));
+    if (!isfinite(loss + extra))
         return slao_fail(
             SLAO_FAILED,
             "the loss of step %lld is not finite: training has diverged; try a smaller "
@@ -107,6 +140,11 @@ static slao_status train_step(run *r, const int64_t *chosen, int64_t count, int6
         slao_optimizer_step(r->optimizer, r->lora->values, r->gradients, rate, r->settings, &norm));
     SLAO_TRY(slao_grow(&training->losses, &training->capacity, (size_t)training->steps + 1,
                        sizeof *training->losses));
+    if (r->lesson->extra.add) {
+        SLAO_TRY(slao_grow(&training->extra_losses, &training->extra_capacity,
+                           (size_t)training->steps + 1, sizeof *training->extra_losses));
+        training->extra_losses[training->steps] = extra;
+    }
     training->losses[training->steps++] = loss;
     return SLAO_OK;
 }
@@ -142,20 +180,26 @@ static slao_status train(run *r, slao_training *training) {
     return check_values(r->lora);
 }
 
-/* The view of the trained adapter on top of those below it. */
-static slao_status make_pairs(run *r, const slao_model_config *config) {
+/* The adapters below, then the trained one, with their weights. */
+static slao_status make_stack(run *r) {
     const slao_lora_stack *below = &r->lesson->below;
     size_t count = (size_t)below->count + 1;
-    SLAO_TRY(slao_allocate(&r->stack, count, sizeof *r->stack));
+    SLAO_TRY(slao_allocate(&r->loras, count, sizeof *r->loras));
     SLAO_TRY(slao_allocate(&r->weights, count, sizeof *r->weights));
     for (int64_t k = 0; k < below->count; k++) {
-        r->stack[k] = below->loras[k];
+        r->loras[k] = below->loras[k];
         r->weights[k] = below->weights ? below->weights[k] : 1;
     }
-    r->stack[below->count] = r->lora;
+    r->loras[below->count] = r->lora;
     r->weights[below->count] = 1;
-    slao_lora_stack stack = {below->count + 1, r->stack, r->weights};
-    return slao_lora_view_stack(&r->pairs, &stack, r->gradients, r->lesson->frozen, config);
+    r->stack =
+        (slao_lora_stack){.count = below->count + 1, .loras = r->loras, .weights = r->weights};
+    if (!r->lesson->magnitudes)
+        return SLAO_OK;
+    SLAO_INVARIANT(r->lora->n_scalars == r->stack.count && r->lesson->frozen == SLAO_FACTOR_NONE);
+    SLAO_TRY(slao_allocate(&r->scale_gradients, count, sizeof *r->scale_gradients));
+    r->stack.scale_gradients = r->scale_gradients;
+    return SLAO_OK;
 }
 
 /* Tells the optimiser which values are trained, if not all are. */
@@ -180,7 +224,7 @@ slao_status slao_train(slao_pass *pass, const slao_model_config *config, slao_lo
                        const slao_lesson *lesson, const slao_train_settings *settings,
                        slao_training *training) {
     *training = (slao_training){0};
-    run r = {.pass = pass, .lora = lora, .lesson = lesson, .settings = settings};
+    run r = {.pass = pass, .config = config, .lora = lora, .lesson = lesson, .settings = settings};
     slao_status status = slao_arena_new(&r.arena);
     if (status == SLAO_OK)
         status = slao_optimizer_new(&r.optimizer, lora->n_values);
@@ -190,7 +234,9 @@ slao_status slao_train(slao_pass *pass, const slao_model_config *config, slao_lo
         status = slao_allocate(&training->gradient_norms, 2 * (size_t)lora->n_sites,
                                sizeof *training->gradient_norms);
     if (status == SLAO_OK)
-        status = make_pairs(&r, config);
+        status = make_stack(&r);
+    if (status == SLAO_OK)
+        status = view_stack(&r);
     if (status == SLAO_OK)
         status = leave_out_frozen(&r);
     if (status == SLAO_OK) {
@@ -199,8 +245,9 @@ slao_status slao_train(slao_pass *pass, const slao_model_config *config, slao_lo
         status = train(&r, training);
     }
     slao_lora_view_free(&r.pairs);
-    free(r.stack);
+    free(r.loras);
     free(r.weights);
+    free(r.scale_gradients);
     free(r.ranges);
     free(r.order);
     free(r.gradients);
@@ -211,6 +258,7 @@ slao_status slao_train(slao_pass *pass, const slao_model_config *config, slao_lo
 
 void slao_training_free(slao_training *training) {
     free(training->losses);
+    free(training->extra_losses);
     free(training->gradient_norms);
     *training = (slao_training){0};
 }

@@ -13,12 +13,12 @@
 #include "learn/settings.h"
 #include "model/transformer.h"
 
-/* What is added to the loss of the data at each optimiser step: `add` adds its value at the
- * adapter's present values to *loss and its gradient to `gradients` (laid out as lora->values),
- * before clipping. It adds nothing to the gradient of a frozen factor. */
+/* What is added to the loss of the data once per optimiser step, whatever the accumulation: *value
+ * becomes its value at the adapter's present values, its gradient is added to `gradients` (laid out
+ * as lora->values), before clipping. It adds nothing to the gradient of a frozen factor. */
 typedef struct {
     void *context;
-    slao_status (*add)(void *context, const slao_lora *lora, float *gradients, double *loss);
+    slao_status (*add)(void *context, const slao_lora *lora, float *gradients, double *value);
 } slao_extra_loss;
 
 typedef struct {
@@ -29,13 +29,16 @@ typedef struct {
     slao_factors frozen;   /* factors that are not trained: no gradient is computed of them */
     slao_lora_stack below; /* frozen adapters that the trained one comes on top of */
     slao_extra_loss extra; /* add NULL: none */
+    bool magnitudes; /* the weights of the stack, the trained adapter's own as the last one, are
+                        the adapter's scalars (below.count + 1) and are trained with it */
 } slao_lesson;
 
 typedef struct {
-    int64_t steps;          /* of the optimiser */
-    double *losses;         /* per step: before it, the extra loss included */
-    size_t capacity;        /* of losses */
-    int64_t tokens;         /* of all examples in all epochs, as if nothing were shared */
+    int64_t steps;                   /* of the optimiser */
+    double *losses;                  /* per step: before it, of the data */
+    double *extra_losses;            /* per step: the extra loss; NULL where there is none */
+    size_t capacity, extra_capacity; /* of losses and extra_losses */
+    int64_t tokens;                  /* of all examples in all epochs, as if nothing were shared */
     double *gradient_norms; /* n_sites x 2: mean over the steps of the norm (before clipping) of the
                                gradient of a site's A, and of its B; 0 where frozen */
     double gradient_norm_a, gradient_norm_b; /* the same over all sites together */

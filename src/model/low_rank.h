@@ -15,7 +15,8 @@
 typedef struct {
     const float *a, *b;
     float *grad_a,
-        *grad_b; /* of the same shapes; gradients are added; NULL: the factor is frozen */
+        *grad_b;        /* of the same shapes; gradients are added; NULL: the factor is frozen */
+    double *grad_scale; /* the gradient of `scale`, added; NULL: the scale is not trained */
     int64_t rank;
     float scale, dropout;
 } slao_low_rank;

@@ -24,6 +24,10 @@ void slao_pass_free(slao_pass *pass) {
     free(pass);
 }
 
+const slao_model *slao_pass_model(const slao_pass *pass) {
+    return pass->model;
+}
+
 void slao_pass_observe(slao_pass *pass, const slao_observer *observer) {
     pass->observer = observer;
 }

@@ -13,7 +13,7 @@ const slao_low_rank_list *slao_pairs_of(const slao_low_ranks *pairs, int64_t lay
 
 bool slao_pairs_trained(const slao_low_rank_list *list) {
     for (int64_t i = 0; i < list->count; i++) {
-        if (list->pairs[i].grad_a || list->pairs[i].grad_b)
+        if (list->pairs[i].grad_a || list->pairs[i].grad_b || list->pairs[i].grad_scale)
             return true;
     }
     return false;
@@ -78,6 +78,22 @@ slao_status slao_pairs_add(slao_pass *pass, const slao_low_ranks *pairs, int64_t
     return SLAO_OK;
 }
 
+/* *grad_scale += sum over rows of (dy B) . (A x~) */
+static slao_status add_scale_gradient(slao_pass *pass, const slao_low_rank *pair, int64_t rows,
+                                      int64_t d_out, int64_t d_in, slao_matrix seen,
+                                      slao_matrix dy) {
+    int64_t r = pair->rank;
+    float *down, *up;
+    SLAO_TRY(slao_pass_take(pass, &down, rows, r));
+    SLAO_TRY(slao_pass_take(pass, &up, rows, r));
+    slao_multiply_transposed((slao_matrix_out){down, r}, seen, (slao_matrix){pair->a, d_in}, rows,
+                             r, d_in, 1, 0);
+    slao_multiply((slao_matrix_out){up, r}, dy, (slao_matrix){pair->b, r}, rows, r, d_out, 1, 0);
+    for (int64_t i = 0; i < rows * r; i++)
+        *pair->grad_scale += (double)down[i] * (double)up[i];
+    return SLAO_OK;
+}
+
 slao_status slao_pairs_backward(slao_pass *pass, const slao_low_ranks *pairs, int64_t layer,
                                 slao_module module, slao_matrix x, slao_matrix dy,
                                 slao_matrix_out *dx) {
@@ -96,8 +112,10 @@ slao_status slao_pairs_backward(slao_pass *pass, const slao_low_ranks *pairs, in
                           pair->scale, 0);
         }
         slao_matrix seen = x;
-        if (pair->grad_a || pair->grad_b)
+        if (pair->grad_a || pair->grad_b || pair->grad_scale)
             SLAO_TRY(dropped(pass, pairs, layer, module, pair, x, d_in, &scratch, &seen));
+        if (pair->grad_scale)
+            SLAO_TRY(add_scale_gradient(pass, pair, rows, d_out, d_in, seen, dy));
         if (pair->grad_b) {
             float *u;
             SLAO_TRY(slao_pass_take(pass, &u, rows, r));

@@ -61,6 +61,9 @@ typedef struct {
 /* Shows the inputs of all forwards to come to the observer, which is borrowed; NULL: to nobody. */
 void slao_pass_observe(slao_pass *pass, const slao_observer *observer);
 
+/* The model that the pass computes. */
+const slao_model *slao_pass_model(const slao_pass *pass);
+
 /* Bytes that the pass holds. */
 size_t slao_pass_bytes(const slao_pass *pass);
 

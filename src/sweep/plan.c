@@ -273,7 +273,9 @@ static slao_status add_evaluations(plan_work *work, const slao_trial *trial,
     const slao_spec *spec = work->plan->spec;
     const slao_order *order = trial->order;
     int64_t n = order->n_tasks;
-    bool stacked = trial->method.method->lineage == SLAO_LINEAGE_STACK;
+    const slao_method *method = trial->method.method;
+    bool stacked = method->lineage == SLAO_LINEAGE_STACK &&
+                   !(method->tuning && method->tuning->own_evaluation);
     for (int64_t j = 0; j < n; j++) {
         for (int64_t i = 0; i < n; i++) {
             if (is_evaluated(spec, trial, j, i))
@@ -372,6 +374,11 @@ void slao_plan_free(slao_plan *plan) {
     free(plan->steps);
     slao_arena_free(plan->arena);
     free(plan);
+}
+
+bool slao_step_has_own_evaluation(const slao_step *step) {
+    const slao_tuning_rule *tuning = step->trial->method.method->tuning;
+    return step->kind == SLAO_STEP_FINETUNE && step->ruled && tuning && tuning->own_evaluation;
 }
 
 const slao_start_rule *slao_step_start(const slao_step *step) {

@@ -57,6 +57,9 @@ typedef struct {
     int64_t shared_by; /* trials that use it */
 } slao_step;
 
+/* Does the step leave, beside its adapter, another one that is evaluated (continual/tuning.h)? */
+bool slao_step_has_own_evaluation(const slao_step *step);
+
 /* The initialisation rule of a fine-tune step. */
 const slao_start_rule *slao_step_start(const slao_step *step);
 

@@ -2,6 +2,7 @@
 
 #include "adapter/merge.h"
 #include "adapter/peft.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "continual/tuning.h"
@@ -99,11 +100,29 @@ static void remember(slao_workbench *bench, slao_hash key, slao_lora *lora) {
     move_to_front(bench, last);
 }
 
-/* The adapter of a step; it belongs to the bench and stays for n_kept - 1 further calls. */
-static slao_status adapter_of(slao_workbench *bench, int64_t step, const slao_lora **adapter) {
-    slao_hash key = bench->parts.plan->steps[step].key;
+/* STORE/adapters/KEY, or the folder in it of what is evaluated instead; the caller frees *folder.
+ */
+static slao_status folder_of(const slao_workbench *bench, slao_hash key, bool evaluated,
+                             char **folder) {
+    char *outer;
+    SLAO_TRY(slao_store_adapter_path(bench->parts.store, key, &outer));
+    if (!evaluated) {
+        *folder = outer;
+        return SLAO_OK;
+    }
+    slao_status status = slao_join_path(folder, outer, "evaluated");
+    free(outer);
+    return status;
+}
+
+/* The adapter of a step, or what is evaluated instead of it; it belongs to the bench and stays for
+ * n_kept - 1 further calls. */
+static slao_status adapter_of(slao_workbench *bench, int64_t step, bool evaluated,
+                              const slao_lora **adapter) {
+    slao_hash key = bench->parts.plan->steps[step].key, kept_as = key;
+    kept_as.low ^= evaluated;
     for (size_t i = 0; i < bench->n_kept; i++) {
-        if (bench->kept[i].lora && slao_hash_equal(bench->kept[i].key, key)) {
+        if (bench->kept[i].lora && slao_hash_equal(bench->kept[i].key, kept_as)) {
             move_to_front(bench, i);
             *adapter = bench->kept[0].lora;
             return SLAO_OK;
@@ -111,11 +130,11 @@ static slao_status adapter_of(slao_workbench *bench, int64_t step, const slao_lo
     }
     char *folder;
     slao_lora *lora;
-    SLAO_TRY(slao_store_adapter_path(bench->parts.store, key, &folder));
+    SLAO_TRY(folder_of(bench, key, evaluated, &folder));
     slao_status status = slao_peft_load(&lora, folder, &bench->parts.model->config);
     free(folder);
     SLAO_TRY(status);
-    remember(bench, key, lora);
+    remember(bench, kept_as, lora);
     *adapter = lora;
     return SLAO_OK;
 }
@@ -123,17 +142,22 @@ static slao_status adapter_of(slao_workbench *bench, int64_t step, const slao_lo
 /* The adapters of a step's parents, which stay until the step's own is remembered. To be released
  * with free(list->loras), also after a failure. */
 static slao_status parents_of(slao_workbench *bench, const slao_step *step, adapter_list *list) {
+    const slao_plan *plan = bench->parts.plan;
     *list = (adapter_list){.count = step->n_parents};
     SLAO_TRY(slao_allocate(&list->loras, (size_t)step->n_parents, sizeof(const slao_lora *)));
     SLAO_TRY(keep_adapters(bench, (size_t)step->n_parents + 1));
     for (int64_t i = 0; i < step->n_parents; i++)
-        SLAO_TRY(adapter_of(bench, step->parents[i], &list->loras[i]));
+        SLAO_TRY(adapter_of(bench, step->parents[i],
+                            step->kind == SLAO_STEP_EVALUATE &&
+                                slao_step_has_own_evaluation(&plan->steps[step->parents[i]]),
+                            &list->loras[i]));
     return SLAO_OK;
 }
 
-static slao_status save_adapter(slao_workbench *bench, slao_hash key, const slao_lora *lora) {
+static slao_status save_adapter(slao_workbench *bench, slao_hash key, bool evaluated,
+                                const slao_lora *lora) {
     char *folder;
-    SLAO_TRY(slao_store_adapter_path(bench->parts.store, key, &folder));
+    SLAO_TRY(folder_of(bench, key, evaluated, &folder));
     slao_status status = slao_peft_save(lora, folder, bench->parts.plan->spec->model);
     free(folder);
     return status;
@@ -239,6 +263,7 @@ typedef struct {
     slao_sequence *mixed; /* the examples of several tasks; NULL for one */
     slao_lesson lesson;
     slao_lora *lora, *first; /* first: as training starts */
+    bool stacked;            /* on top of its parents */
     slao_state before, after;
     slao_tuning tuning;
     slao_training training;
@@ -319,7 +344,9 @@ static slao_status begin_tuning(slao_workbench *bench, finetune *work) {
     };
     if (!work->rule || !work->rule->begin)
         return SLAO_OK;
-    return work->rule->begin(&work->tuning);
+    SLAO_TRY_IN(work->rule->begin(&work->tuning), "%s, task %s", work->rule->name,
+                work->step->task);
+    return SLAO_OK;
 }
 
 /* What the step's trial says holds from task 2 on, and a step of task 1 may be another method's as
@@ -332,8 +359,10 @@ static slao_status prepare_finetune(slao_workbench *bench, finetune *work) {
     SLAO_TRY(parents_of(bench, step, &work->parents));
     if (step->changed)
         work->lesson.frozen = method->frozen;
-    if (step->changed && method->lineage == SLAO_LINEAGE_STACK)
-        work->lesson.below = (slao_lora_stack){work->parents.count, work->parents.loras, NULL};
+    work->stacked = step->changed && method->lineage == SLAO_LINEAGE_STACK;
+    if (work->stacked)
+        work->lesson.below =
+            (slao_lora_stack){.count = work->parents.count, .loras = work->parents.loras};
     if (step->ruled)
         work->rule = method->tuning;
     SLAO_TRY(set_start(bench, work));
@@ -345,13 +374,18 @@ static slao_status prepare_finetune(slao_workbench *bench, finetune *work) {
 static slao_status keep_finetuned(slao_workbench *bench, finetune *work, cJSON *record) {
     const slao_training *training = &work->training;
     size_t bytes = adapter_bytes(work->lora) + slao_state_bytes(&work->after);
-    if (work->lesson.below.count)
+    if (work->stacked)
         bytes += bytes_of_all(&work->parents);
+    const slao_lora *evaluated = work->tuning.evaluated ? work->tuning.evaluated : work->lora;
     SLAO_TRY(slao_geometry_record_change(record, work->first, work->lora));
     SLAO_TRY(add_reals(record, "loss", training->losses, training->steps));
+    if (training->extra_losses)
+        SLAO_TRY(add_reals(record, "extra_loss", training->extra_losses, training->steps));
     SLAO_TRY(slao_geometry_record_gradients(record, work->lora, training));
-    SLAO_TRY(add_adapter_facts(record, work->lora, bytes));
-    SLAO_TRY(save_adapter(bench, work->step->key, work->lora));
+    SLAO_TRY(add_adapter_facts(record, evaluated, bytes));
+    if (work->tuning.evaluated)
+        SLAO_TRY(save_adapter(bench, work->step->key, true, evaluated));
+    SLAO_TRY(save_adapter(bench, work->step->key, false, work->lora));
     char *folder;
     SLAO_TRY(slao_store_adapter_path(bench->parts.store, work->step->key, &folder));
     slao_status status = slao_state_save(&work->after, folder);
@@ -365,7 +399,9 @@ static slao_status train(slao_workbench *bench, finetune *work, cJSON *record, i
                         &work->step->trial->train, &work->training));
     *tokens = work->training.tokens;
     if (work->rule && work->rule->end)
-        SLAO_TRY(work->rule->end(&work->tuning));
+        SLAO_TRY_IN(work->rule->end(&work->tuning), "%s, task %s", work->rule->name,
+                    work->step->task);
+    SLAO_INVARIANT(!work->tuning.evaluated == !(work->rule && work->rule->own_evaluation));
     return keep_finetuned(bench, work, record);
 }
 
@@ -379,6 +415,7 @@ static slao_status run_finetune(slao_workbench *bench, const slao_step *step, cJ
     slao_state_free(&work.before);
     slao_state_free(&work.after);
     slao_lora_free(work.first);
+    slao_lora_free(work.tuning.evaluated);
     free(work.parents.loras);
     free(work.mixed);
     if (status == SLAO_OK)
@@ -404,7 +441,7 @@ static slao_status merge(slao_workbench *bench, const slao_step *step, const ada
         SLAO_TRY(slao_merge_list(merged, &choice, inputs->loras, inputs->count, NULL));
     }
     SLAO_TRY(add_adapter_facts(record, *merged, bytes_of_all(inputs)));
-    return save_adapter(bench, step->key, *merged);
+    return save_adapter(bench, step->key, false, *merged);
 }
 
 static slao_status run_merge(slao_workbench *bench, const slao_step *step, cJSON *record,
