@@ -148,6 +148,34 @@ static slao_status write_losses(const writer *w, slao_hasher *fingerprint) {
     return slao_h5_write_integers(w->file, &label, (slao_h5_shape){1, {w->n_tasks}}, counts);
 }
 
+/* What a method adds to the loss; only where it adds something. */
+static slao_status write_extra_losses(const writer *w) {
+    static const row extra = {"extra_loss",
+                              "what the method added to each step's loss: the parts are those of "
+                              "loss, zero for tasks without",
+                              NULL};
+    slao_record_array loss, added;
+    int64_t total = 0, at = 0;
+    bool any = false;
+    for (int64_t j = 0; j < w->n_tasks; j++) {
+        SLAO_TRY(read_array(w, w->steps->finetunes[j], "loss", &loss));
+        SLAO_TRY(read_array(w, w->steps->finetunes[j], "extra_loss", &added));
+        total += loss.rows * loss.columns;
+        any = any || added.rows * added.columns > 0;
+    }
+    if (!any)
+        return SLAO_OK;
+    double *values;
+    SLAO_TRY(take_reals(w, total, &values));
+    for (int64_t j = 0; j < w->n_tasks; j++) {
+        SLAO_TRY(read_array(w, w->steps->finetunes[j], "loss", &loss));
+        SLAO_TRY(read_array(w, w->steps->finetunes[j], "extra_loss", &added));
+        for (int64_t k = 0; k < loss.rows * loss.columns; k++)
+            values[at++] = k < added.rows * added.columns ? added.values[k] : 0;
+    }
+    return write_reals(w, &extra, (slao_h5_shape){1, {total}}, values);
+}
+
 /* --- merging and geometry --- */
 
 static slao_status write_merging(const writer *w) {
@@ -290,6 +318,7 @@ slao_status slao_results_write_trial(slao_h5 file, const slao_outcome *outcome, 
     SLAO_TRY(write_scores(&w));
     SLAO_TRY(write_example_scores(&w));
     SLAO_TRY(write_losses(&w, fingerprint));
+    SLAO_TRY(write_extra_losses(&w));
     SLAO_TRY(write_merging(&w));
     for (size_t i = 0; i < sizeof geometry / sizeof *geometry; i++)
         SLAO_TRY(write_by_layer(&w, &geometry[i]));
