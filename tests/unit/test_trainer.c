@@ -268,7 +268,9 @@ static void test_an_extra_loss_is_added(void **state) {
     slao_lora *b = trained_for_a_step(model, &how, &with);
     for (int64_t i = 0; i < start->n_values; i++)
         squares += pow((double)start->values[i], 2);
-    assert_near(with.losses[0], without.losses[0] + c / 2 * squares, 1e-6 * c * squares);
+    assert_near(with.losses[0], without.losses[0], 0); /* of the data; the rest stands beside it */
+    assert_near(with.extra_losses[0], c / 2 * squares, 1e-6 * c * squares);
+    assert_null(without.extra_losses);
     for (int64_t i = 0; i < start->n_values; i++) { /* it outweighs the data: towards zero */
         if (fabs((double)start->values[i]) > 0.05)
             assert_true(fabsf(b->values[i]) < fabsf(start->values[i]));
