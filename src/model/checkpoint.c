@@ -229,7 +229,7 @@ static slao_status gather_tensors(opening *o) {
         if (!o->used[i] && !is_harmless(checkpoint, name))
             return slao_fail(
                 SLAO_BAD_INPUT,
-                "%s: tensor %s is not part of a %s model of %lld layers: slao does not "
+                "%s: tensor %.120s is not part of a %s model of %lld layers: slao does not "
                 "know what it is for",
                 o->path, name, checkpoint->config.family->name,
                 (long long)checkpoint->config.layers);

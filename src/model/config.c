@@ -81,8 +81,8 @@ slao_status slao_config_set_family(slao_model_config *config, size_t column, con
         size_t used = strlen(known);
         snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", name);
     }
-    return slao_fail(SLAO_BAD_INPUT, "%s: %s is \"%s\": slao supports the architectures: %s", path,
-                     key, value, known);
+    return slao_fail(SLAO_BAD_INPUT, "%s: %s is \"%.80s\": slao supports the architectures: %s",
+                     path, key, value, known);
 }
 
 slao_status slao_config_check(const slao_model_config *config, const char *path) {

@@ -231,7 +231,7 @@ static slao_status read_features(slao_model_config *config, const features *f, c
     }
     if (strcmp(f->hidden_act, "silu") != 0)
         return slao_fail(SLAO_BAD_INPUT,
-                         "%s: hidden_act is \"%s\": slao supports only the activation \"silu\"",
+                         "%s: hidden_act is \"%.80s\": slao supports only the activation \"silu\"",
                          path, f->hidden_act);
     SLAO_TRY(read_rope(config, f, path));
     return read_window(config, f, path);

@@ -62,16 +62,24 @@ struct slao_gguf {
 /* Where reading stands. */
 typedef struct {
     const unsigned char *bytes;
-    size_t size, at;
+    size_t size, at;          /* size: what may be read, no more than HEAD_MOST bytes of the file */
     const char *path, *owner; /* owner: what is being read, for messages */
 } cursor;
+
+/* What comes before the data: a vocabulary of 2^18 tokens and its merges take 20 MB. The limit
+ * keeps small what a file that claims much can make us allocate. */
+enum { HEAD_MOST = 1 << 26 };
 
 static slao_status take(cursor *c, const unsigned char **bytes, uint64_t count, const char *what) {
     *bytes = c->bytes + c->at;
     if (count > c->size - c->at)
-        return slao_fail(SLAO_BAD_INPUT,
-                         "%s: byte %zu: %s: the file ends within %s: it is truncated or damaged",
-                         c->path, c->at, c->owner, what);
+        return slao_fail(
+            SLAO_BAD_INPUT,
+            c->size < HEAD_MOST
+                ? "%s: byte %zu: %s: the file ends within %s: it is truncated or damaged"
+                : "%s: byte %zu: %s: %s goes beyond the 64 MB that there may be before "
+                  "the data: it is damaged",
+            c->path, c->at, c->owner, what);
     c->at += (size_t)count;
     return SLAO_OK;
 }
@@ -98,9 +106,10 @@ static slao_status take_count(cursor *c, int64_t *count, size_t least, const cha
     SLAO_TRY(take_u64(c, &value, what));
     if (value > (c->size - c->at) / least)
         return slao_fail(SLAO_BAD_INPUT,
-                         "%s: byte %zu: %s: %s is %llu, more than the rest of the file can hold: "
-                         "it is truncated or damaged",
-                         c->path, at, c->owner, what, (unsigned long long)value);
+                         "%s: byte %zu: %s: %s is %llu, more than the rest of the file%s can "
+                         "hold: it is truncated or damaged",
+                         c->path, at, c->owner, what, (unsigned long long)value,
+                         c->size < HEAD_MOST ? "" : "'s first 64 MB");
     *count = (int64_t)value;
     return SLAO_OK;
 }
@@ -259,18 +268,18 @@ static slao_status read_alignment(const slao_gguf *gguf, size_t *alignment) {
 static slao_status place_tensors(slao_gguf *gguf, cursor *c, const uint64_t *offsets) {
     size_t alignment = 1, end;
     SLAO_TRY(read_alignment(gguf, &alignment));
-    size_t start = (c->at + alignment - 1) / alignment * alignment;
-    if (start > c->size)
-        start = c->size; /* allowed where there is no data at all */
+    size_t start = (c->at + alignment - 1) / alignment * alignment, size = gguf->file.size;
+    if (start > size)
+        start = size; /* allowed where there is no data at all */
     for (int64_t i = 0; i < gguf->tensors.count; i++) {
         slao_tensor *tensor = &gguf->tensors.tensors[i];
-        size_t room = c->size - start;
+        size_t room = size - start;
         if (offsets[i] > room || tensor->bytes > room - offsets[i])
             return slao_fail(SLAO_BAD_INPUT,
                              "%s: tensor %s: %zu bytes from byte %zu + %llu on reach beyond the "
                              "file's end at %zu: it is truncated or damaged",
                              c->path, tensor->name, tensor->bytes, start,
-                             (unsigned long long)offsets[i], c->size);
+                             (unsigned long long)offsets[i], size);
         tensor->data = c->bytes + start + offsets[i];
     }
     SLAO_TRY_IN(slao_tensor_list_index(&gguf->tensors), "%s", gguf->path);
@@ -298,8 +307,10 @@ static slao_status read_file(slao_gguf *gguf) {
         LEAST_ENTRY = 8 + 1 + 4 + 1,     /* a key of one letter and a value of one byte */
         LEAST_TENSOR = 8 + 1 + 4 + 4 + 8 /* a name of one letter and no dimension */
     };
-    cursor c = {
-        .bytes = gguf->file.bytes, .size = gguf->file.size, .path = gguf->path, .owner = "header"};
+    cursor c = {.bytes = gguf->file.bytes,
+                .size = gguf->file.size < HEAD_MOST ? gguf->file.size : HEAD_MOST,
+                .path = gguf->path,
+                .owner = "header"};
     const unsigned char *magic;
     uint32_t version = 0;
     if (c.size < 4 || memcmp(c.bytes, "GGUF", 4) != 0)

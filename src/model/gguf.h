@@ -14,7 +14,8 @@ typedef struct slao_gguf slao_gguf;
 
 /* Nothing in the file is trusted: counts, lengths, types, shapes and offsets are checked against
  * its size before anything is allocated for them, keys and names that come twice are refused, and
- * the tensors must fill the data without holes or overlap. Messages name the file and the byte. */
+ * the tensors must fill the data without holes or overlap; what comes before the data may take 64
+ * MB. Messages name the file and the byte. */
 slao_status slao_gguf_open(slao_gguf **gguf, const char *path);
 void slao_gguf_close(slao_gguf *gguf); /* NULL is allowed */
 

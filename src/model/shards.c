@@ -6,6 +6,7 @@
 #include "model/config_parts.h"
 #include "model/safetensors.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,7 +55,7 @@ static int compare_assignments(const void *a, const void *b) {
 }
 
 static slao_status check_name(const char *name, const char *path) {
-    if (*name && *name != '.' && !strchr(name, '/'))
+    if (*name && *name != '.' && !strchr(name, '/') && strlen(name) <= NAME_MAX)
         return SLAO_OK;
     return slao_fail(SLAO_BAD_INPUT,
                      "%s: weight_map: \"%.80s\" is no name of a file in the same folder", path,
