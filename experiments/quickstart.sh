@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From a bare Debian machine to figures: installs what is missing, builds, fetches the default model, runs a small real
 # sweep with mpirun (SLAO under three schedules against SeqLoRA, two orders, five tasks, SmolLM2-135M), draws its
-# figures and prints its table. A second call does only what is missing.
+# figures, prints its table and writes a report. A second call does only what is missing.
 #   experiments/quickstart.sh [OPTIONS OF slao sweep...]
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
@@ -23,14 +23,19 @@ mpirun -n "$ranks" --bind-to none build/release/slao sweep experiments/quickstar
   -o "$output" --progress "$progress" "$@"
 
 say "drawing the figures"
-build/python/bin/slao-analysis all "$output" -o results/quickstart >/dev/null
+build/python/bin/slao-analysis all "$output" -o results/quickstart --most 2 >/dev/null
+say "writing the report"
+build/python/bin/slao-analysis report "$output" -o results/quickstart/report.html --most 2 >/dev/null
 
 printf '\n'
 cat results/quickstart/table.md
+printf '\n'
+build/python/bin/slao-analysis compare "$output"
 cat <<EOF
 
 results   $SLAO_ROOT/$output  (h5ls -r, h5py, pandas)
-figures   $SLAO_ROOT/results/quickstart/  ($(find results/quickstart -name '*.png' | wc -l) figures as PNG and PDF, table.md)
+figures   $SLAO_ROOT/results/quickstart/  ($(find results/quickstart -name '*.png' | wc -l) figures as PNG and PDF; tables as Markdown, LaTeX and CSV)
+report    $SLAO_ROOT/results/quickstart/report.html  (one page with all of it, for a browser)
 adapters  $SLAO_ROOT/results/quickstart.store/adapters/  (PEFT folders)
 took      $(((SECONDS - started) / 60)) min $(((SECONDS - started) % 60)) s
 EOF

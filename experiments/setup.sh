@@ -77,7 +77,7 @@ setup_model() {
 setup_analysis() {
   local stamp=$SLAO_ROOT/build/python/.slao-analysis
   setup_python h5py pandas matplotlib scipy setuptools wheel
-  [ -e "$stamp" ] && [ -z "$(find "$SLAO_ROOT/analysis" -name '*.py' -newer "$stamp" -print -quit)" ] && return 0
+  [ -e "$stamp" ] && [ -z "$(find "$SLAO_ROOT/analysis" -type f -newer "$stamp" -print -quit)" ] && return 0
   say "installing slao-analysis into build/python"
   "$SLAO_ROOT/build/python/bin/pip" install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
     --force-reinstall "$SLAO_ROOT/analysis"

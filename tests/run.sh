@@ -20,7 +20,7 @@ while [ $# -gt 0 ]; do
 done
 
 setup_packages "${BUILD_PACKAGES[@]}" libcmocka-dev
-setup_python h5py pandas matplotlib scipy pytest tokenizers==0.23.3 safetensors rouge-score==0.1.2 setuptools wheel
+setup_python h5py pandas matplotlib scipy pytest html5lib pyarrow tokenizers==0.23.3 safetensors rouge-score==0.1.2 setuptools wheel
 setup_model
 setup_build ci
 setup_mpi

@@ -1,4 +1,4 @@
-"""Figures and tables from the results files of slao.
+"""Figures, tables, statistics and a report from the results files of slao.
 
     from slao_analysis import load
     results = load("results/lambda-ablation.h5")

@@ -1,15 +1,20 @@
-"""How settings are named and sorted, the same in all figures and tables."""
+"""How settings, orders and tasks are named and sorted, the same in all figures and tables."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import pandas as pd
 
+from . import published
 from .results import Results
 
 #: Columns whose names are too long for a label.
-SHORT = {"learning_rate": "lr", "lora_rank": "rank", "lambda": "λ"}
+SHORT = {"learning_rate": "lr", "lora_rank": "rank", "lambda": "λ", "model": ""}
+
+#: The same for axes and heads of tables.
+LONG = {"learning_rate": "learning rate", "lora_rank": "LoRA rank", "lambda": "λ", "T": "number of tasks T"}
 
 
 def pretty_lambda(text: str) -> str:
@@ -20,12 +25,23 @@ def pretty_lambda(text: str) -> str:
 
 def value_text(column: str, value: object) -> str:
     """A cell of a setting, as labels and tables show it."""
+    if column == "method":
+        return published.method_name(str(value))
     if column == "lambda":
         return pretty_lambda(str(value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return number_text(value) if isinstance(value, float) else str(value)
 
 
-def _sort_key(value: object) -> tuple[int, float, str]:
+def number_text(value: float) -> str:
+    """`0.5`, `1e-4`: as short as it gets."""
+    text = f"{value:g}"
+    if 0 < abs(value) < 1e-3 or "e" in text:
+        mantissa, _, exponent = f"{value:.5e}".partition("e")
+        text = f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+    return text
+
+
+def sort_key(value: object) -> tuple[int, float, str]:
     """Absent values first, numbers by size, texts last."""
     text = str(value)
     try:
@@ -35,26 +51,44 @@ def _sort_key(value: object) -> tuple[int, float, str]:
     return (1, number, "") if number == number else (0, 0.0, "")
 
 
-def setting_label(results: Results, row: pd.Series) -> str:
-    """A setting in a few words: `slao λ=0.5 lr=0.0001`; columns that do not vary are left out."""
-    words = [str(row["method"])]
-    for column in results.setting_columns:
+def is_absent(value: object) -> bool:
+    """Whether a cell of a setting says that the column means nothing there."""
+    return value == "" or bool(pd.isna(value))
+
+
+def column_name(column: str) -> str:
+    """A swept key as axes and heads of tables show it."""
+    return LONG.get(column, column)
+
+
+def label_of(row: pd.Series, columns: Sequence[str]) -> str:
+    """A setting in a few words: `SLAO λ=0.5 lr=0.0001`, of the columns given."""
+    words = [published.method_name(str(row["method"]))]
+    for column in columns:
         value = row[column]
-        if column == "method" or value == "" or pd.isna(value):
+        if column == "method" or is_absent(value):
             continue
-        words.append(f"{SHORT.get(column, column.rpartition('.')[2])}={value_text(column, value)}")
+        name = SHORT.get(column, column.rpartition(".")[2])
+        words.append(f"{name}={value_text(column, value)}" if name else value_text(column, value))
     return " ".join(words)
 
 
-def with_settings(results: Results, frame: pd.DataFrame | None = None) -> pd.DataFrame:
+def with_settings(results: Results, frame: pd.DataFrame | None = None, without: Sequence[str] = ()) -> pd.DataFrame:
     """The frame (the trials, unless given) with a column `setting`, sorted by setting: methods in the order of
-    their names, then the other columns, lambda from small to large and schedules that depend on i last."""
+    their names, then the other columns, lambda from small to large and schedules that depend on i last. Columns
+    in `without` do not count."""
     frame = (results.trials if frame is None else frame).copy()
-    frame["setting"] = [setting_label(results, row) for _, row in frame.iterrows()]
-    keys = {
-        index: [_sort_key(row[column]) for column in results.setting_columns] for index, row in frame.iterrows()
-    }
-    return frame.loc[sorted(frame.index, key=keys.__getitem__)]
+    columns = [column for column in results.setting_columns if column not in without and column in frame]
+    if frame.empty:
+        return frame.assign(setting=pd.Series(dtype=str))
+    distinct = frame[columns].drop_duplicates()
+    keys = [[sort_key(value) for value in row] for row in distinct.itertuples(index=False, name=None)]
+    distinct = distinct.iloc[sorted(range(len(keys)), key=keys.__getitem__)]
+    distinct = distinct.assign(
+        setting=[label_of(row, columns) for _, row in distinct.iterrows()], _place=range(len(distinct))
+    )
+    merged = frame.reset_index().merge(distinct, on=columns, how="left").set_index("index")
+    return merged.sort_values("_place", kind="stable").drop(columns="_place")
 
 
 def order_label(row: pd.Series) -> str:
@@ -62,11 +96,51 @@ def order_label(row: pd.Series) -> str:
     if row["order_name"]:
         return str(row["order_name"])
     tasks = str(row["order"]).split(",")
-    if len(tasks) <= 3:
-        return " → ".join(tasks)
-    return f"{tasks[0]} → … → {tasks[-1]}"
+    shown = task_labels(tasks, 15)
+    if len(tasks) <= 3 and sum(map(len, shown)) <= 40:
+        return " → ".join(shown)
+    return f"{shown[0]} → … → {shown[-1]}" if len(tasks) > 1 else shown[0]
+
+
+def order_names(trials: pd.DataFrame) -> dict[str, str]:
+    """order -> its label; orders that would be called the same are numbered."""
+    rows = trials.drop_duplicates("order")
+    names: dict[str, str] = {}
+    for _, row in rows.iterrows():
+        name, number = order_label(row), 2
+        first = name
+        while name in names.values():
+            name, number = f"{first} ({number})", number + 1
+        names[str(row["order"])] = name
+    return names
+
+
+def task_labels(tasks: Sequence[str], most: int = 14) -> list[str]:
+    """Names of tasks that fit: those of SuperNI without their `task` and what comes after the data set; longer ones
+    cut in the middle; all distinct."""
+    names = []
+    for task in tasks:
+        name = re.sub(r"^task0*(\d+)_", r"\1 ", task).replace("_", " ") if task.startswith("task") else task
+        if len(name) > most:
+            name = name[: most - 1].rstrip() + "…" if task.startswith("task") else (
+                name[: (most - 1) // 2 + (most - 1) % 2] + "…" + name[-((most - 1) // 2):])
+        while name in names:
+            name += "'"
+        names.append(name)
+    return names
 
 
 def slug(text: str) -> str:
     """Text as part of a file name."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", text.replace("λ", "lambda").replace("√", "sqrt-")).strip("-").lower()
+
+
+def rounded(fraction: float) -> float:
+    """Percent with one digit: what is written, and what ranks are told from. No -0.0, and a half is a half whatever
+    the last bit of the mean says."""
+    return round(round(100 * fraction, 6), 1) + 0.0
+
+
+def count(number: int, noun: str) -> str:
+    """`1 seed`, `2 seeds`."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")

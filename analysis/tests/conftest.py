@@ -5,7 +5,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import synthetic  # noqa: E402
+import make_results  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -15,13 +15,26 @@ def folder(tmp_path_factory):
 
 def _file(folder, name, **options):
     path = folder / f"{name}.h5"
-    synthetic.write(path, **options)
+    make_results.write(path, **options)
     return path
 
 
 @pytest.fixture(scope="session")
 def two_tasks(folder):
     return _file(folder, "two", n_tasks=2, seeds=2)
+
+
+@pytest.fixture(scope="session")
+def one_trial(folder):
+    return _file(folder, "one", n_tasks=2, seeds=1, orders=1, methods=("slao",), schedules=("1/sqrt(i)",))
+
+
+@pytest.fixture(scope="session")
+def everything(folder):
+    """Fifteen published tasks, every method, two learning rates, an ablation, holes."""
+    return _file(folder, "everything", n_tasks=15, seeds=2, orders=2, methods=("slao", "seqlora", "inclora", "individual"),
+                 schedules=("0.5", "1/sqrt(i)"), learning_rates=(1e-4, 1e-3), inits=("random", "last-ft"), missing=True,
+                 layers=2)
 
 
 @pytest.fixture(scope="session")

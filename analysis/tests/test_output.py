@@ -1,16 +1,21 @@
 """Tables and figures: the numbers that are shown, and that nothing shown overlaps."""
 
+import csv
+import io
 import itertools
+import re
 
+import make_results
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic
+from matplotlib import pyplot as plt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from slao_analysis import cli, load, tables
-from slao_analysis.figures import FIGURES, loss, matrix
+from slao_analysis import cli, labels, load, published, style, tables, trainings
+from slao_analysis.figures import FIGURES, loss, matrix, memory, sensitivity
+from slao_analysis.figures.timeline import timeline
 
 
 def test_mean_and_deviation():
@@ -20,28 +25,82 @@ def test_mean_and_deviation():
     assert tables.mean_sd(pd.Series([-0.0001])) == "0.0"
 
 
-def test_table(gaps):
+def _rows(text):
+    return [[c.strip() for c in line.split("|")][1:-1] for line in text.splitlines() if line.startswith("| ")]
+
+
+def test_summary(gaps):
     results = load(gaps)
-    lines = tables.markdown(results).splitlines()
-    assert lines[2] == "| method | lambda | trials | AA | BWT | forgetting | FWT | intransigence | MOPD |"
-    rows = {tuple(cells[1:3]): cells[3:-1] for cells in ([c.strip() for c in line.split("|")] for line in lines[4:])}
-    assert list(rows) == [("individual", "–"), ("seqlora", "–"), ("slao", "0.1"), ("slao", "0.5"), ("slao", "0.9"),
-                          ("slao", "1/√i")]
-    assert rows["slao", "0.9"] == ["0/4", "–", "–", "–", "–", "–", "–"]
-    assert rows["seqlora", "–"][0] == "2/4"
+    rows = _rows(tables.markdown(results))
+    assert rows[0] == ["method", "λ", "trials", "AA", "BWT", "forgetting", "FWT", "intransigence", "MOPD", "AOPD"]
+    rows = {tuple(row[:2]): [re.sub(r"\*\*|</?u>", "", c) for c in row[2:]] for row in rows[1:]}
+    assert list(rows) == [("Individual", "–"), ("SeqLoRA", "–"), ("SLAO", "0.1"), ("SLAO", "0.5"), ("SLAO", "0.9"),
+                          ("SLAO", "1/√i")]
+    assert rows["SLAO", "0.9"] == ["0/4", *["–"] * 7]
+    assert rows["SeqLoRA", "–"][0] == "2/4"
     chosen = results.trials[(results.trials["method"] == "slao") & (results.trials["lambda"] == "0.1")]
     values = [100 * value for value in chosen["AA"]]
     mean = sum(values) / 4
     deviation = (sum((value - mean) ** 2 for value in values) / 3) ** 0.5
-    assert rows["slao", "0.1"][:2] == ["4/4", f"{mean:.1f} ± {deviation:.1f}"]
+    assert rows["SLAO", "0.1"][:2] == ["4/4", f"{mean:.1f} ± {deviation:.1f}"]
+
+
+def _table(cells, best=1):
+    return tables.Table("t", "A title", [tables.Column("method", number=False), tables.Column("A_A", best=best)],
+                        [[tables.Cell(name), cell] for name, cell in cells])
+
+
+def test_best_and_second():
+    cells = [("a", tables.cell([0.5, 0.6])), ("b", tables.cell([0.7])), ("c", tables.cell([0.7001])), ("d", tables.Cell())]
+    assert [row[1] for row in _table(cells).marks()] == ["second", "best", "best", ""]
+    assert [row[1] for row in _table(cells, best=-1).marks()] == ["best", "second", "second", ""]
+    assert [row[1] for row in _table(cells[1:]).marks()] == ["", "", ""]  # all alike: none is best
+    assert "| a | <u>55.0 ± 7.1</u> |" in tables.to_markdown(_table(cells))
+    latex = tables.to_latex(_table(cells))
+    assert r"a & \underline{55.0 $\pm$ 7.1} \\" in latex and r"b & \textbf{70.0} \\" in latex
+    assert latex.index(r"\toprule") < latex.index(r"\midrule") < latex.index(r"\bottomrule") and r"A\_A" in latex
+    rows = list(csv.reader(io.StringIO(tables.to_csv(_table(cells)))))
+    assert rows[:2] == [["method", "A_A", "A_A sd", "A_A n"], ["a", "55.0000", "7.0711", "2"]]
+    assert rows[4] == ["d", "", "", "0"]
+
+
+def test_latex_text():
+    assert tables.latex_text("SLAO λ=1/√i & 5 % − -3.0") == r"SLAO $\lambda$=$1/\sqrt{i}$ \& 5 \% $-$ $-$3.0"
+
+
+def test_published_numbers_stand_beside_ours(everything, two_tasks):
+    results = load(everything)
+    table = tables.benchmarks(results, "AA")
+    name = "Long sequence (15 tasks)"
+    assert [c.name for c in table.columns][-2:] == [name, f"{name} †"]
+    rows = {row[0].text: row for row in table.rows if row[0].text != "SLAO"}
+    assert rows["SeqLoRA"][-1].text == "68.7"
+    assert rows["SAPT-LoRA †"][-1].text == "81.9" and rows["SAPT-LoRA †"][-2].text == "–"
+    slao = {row[1].text: row[-1].text for row in table.rows if row[0].text == "SLAO"}
+    assert slao == {"0.5": "–", "1/√i": "74.8"}  # published with its own schedule
+    assert any("Transcribed by third parties" in note for note in table.notes)
+    bwt = tables.benchmarks(results, "BWT")
+    assert next(row[-1].text for row in bwt.rows if row[0].text == "SeqLoRA") == "-17.2"
+    by_order = tables.per_order(results)[0]
+    assert [c.name for c in by_order.columns if c.name.endswith("†")] == ["O4 †"]
+    ablation = next(table for table in tables.ablations(results))
+    assert {row[0].text: row[-1].text for row in ablation.rows} == {
+        "last-ft": "74.8", "random": "59.6", "Last-Merge †": "74.2"}
+    assert not any("†" in c.name for c in tables.benchmarks(load(two_tasks), "AA").columns)
+
+
+def test_every_published_number_is_in_percent():
+    numbers = published.numbers()
+    values = [value for key in ("AA", "AA_by_order", "BWT", "ablation_init", "ablation_merge")
+              for methods in numbers[key].values() for value in methods.values()]
+    assert len(values) > 80 and all(-100 < value < 100 for value in values)
 
 
 def test_mean_matrix_ignores_what_is_unknown(gaps):
     results = load(gaps)
     trials = results.trials[results.trials["method"] == "seqlora"]
-    order = trials["order"].iloc[0]
-    group = trials[trials["order"] == order]
-    assert sorted(group["status"]) == ["done", "missing"]
+    group = trials[trials["order"] == trials["order"].iloc[1]]
+    assert "done" in set(group["status"]) and len(set(group["status"])) == 2
     done = group[group["status"] == "done"]["id"].iloc[0]
     np.testing.assert_array_equal(matrix.mean_matrix(results, group).loc[1:], results.matrix(done).loc[1:])
 
@@ -54,29 +113,57 @@ def test_running_mean():
 
 def test_settings_that_share_their_training_are_one_line(five_tasks):
     results = load(five_tasks)
-    figures = dict(FIGURES["loss"](results))
-    assert len(figures) == 2
-    names = [text.get_text() for text in figures["loss-order1"].legends[0].get_texts()]
-    assert names == ["individual", "seqlora, slao (5 settings)"]
+    _, _, trials = trainings.numbered_orders(results)[0]
+    assert [t.label for t in trainings.of_order(results, trials)] == ["Individual", "SeqLoRA, SLAO (5 settings)"]
+
+
+def test_timeline_of_known_steps():
+    """Two ranks, 10 s each, then a stop of an hour, then 10 s of one rank: 30 s of work in 20 s on two ranks."""
+    steps = pd.DataFrame({
+        "kind": "finetune", "seconds": 10.0, "mpi_rank": [0, 1, 0],
+        "started": ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z", "2026-01-31T13:00:00Z"],
+    })
+    line = timeline(steps)
+    assert (line.wall, line.stops, line.ranks) == (20, [10], [0, 1])
+    assert line.utilisation == pytest.approx(0.75)
+    assert timeline(steps.assign(started="")) is None
+
+
+def test_memory_of_known_steps():
+    steps = pd.DataFrame({
+        "key": ["a", "b", "c", "d"], "parent": ["", "a", "a,b", "b"], "kind": ["finetune", "finetune", "merge", "evaluate"],
+        "state_bytes": [10.0, 20.0, 30.0, np.nan],
+    })
+    assert memory.growth(steps).fillna(-1).values.tolist() == [
+        ["finetune", 1, 10, -1], ["finetune", 2, 20, 10], ["merge", 2, 30, -1]]
+
+
+def test_what_was_swept(everything, two_tasks):
+    assert sensitivity.swept(load(everything)) == ["learning_rate"]
+    assert sensitivity.swept(load(two_tasks)) == ["lambda"]
+    assert sensitivity.swept(load(two_tasks, everything)) == ["lambda", "learning_rate", "T"]
 
 
 def overlaps(figure):
     """Pairs of texts of a figure that lie over one another, and texts that leave the figure."""
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    with plt.rc_context(style.RC):
+        canvas.draw()
     renderer = canvas.get_renderer()
     unseen = set()  # labels of ticks beyond the limits exist, but are not drawn
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
             low, high = sorted(axis.get_view_interval())
             unseen |= {tick.label1 for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high}
+            unseen |= {tick.label2 for tick in axis.get_major_ticks()}
     boxes = []
     for text in figure.findobj(Text):
         shown = text.get_visible() and text.get_text().strip() and text not in unseen
         if shown and (text.axes is None or text.axes.axison):
             boxes.append((text.get_text(), text.get_window_extent(renderer)))
     page = figure.bbox
-    faults = [text for text, box in boxes if box.x0 < page.x0 - 1 or box.x1 > page.x1 + 1]
+    faults = [text for text, box in boxes
+              if box.x0 < page.x0 - 1 or box.x1 > page.x1 + 1 or box.y0 < page.y0 - 1 or box.y1 > page.y1 + 1]
     for (text, box), (other, second) in itertools.combinations(boxes, 2):
         width = min(box.x1, second.x1) - max(box.x0, second.x0)
         height = min(box.y1, second.y1) - max(box.y0, second.y0)
@@ -85,35 +172,73 @@ def overlaps(figure):
     return faults
 
 
-@pytest.mark.parametrize("tasks", [1, 2, 5, 15])
+#: tasks -> a small and a full sweep; more than a few seconds each, so the middle is left to those who ask (-m "")
+SWEEPS = [
+    pytest.param({"n_tasks": 2, "seeds": 1, "orders": 1, "methods": ("slao",), "schedules": ("1/sqrt(i)",)}, id="2-tasks-1"),
+    pytest.param({"n_tasks": 30, "seeds": 2, "orders": 5, "missing": True}, id="30-tasks-50"),
+    pytest.param({"n_tasks": 5, "seeds": 2, "orders": 3, "inits": ("random", "last-ft"), "learning_rates": (1e-4, 1e-3)},
+                 id="5-tasks-120", marks=pytest.mark.slow),
+    pytest.param({"n_tasks": 15, "seeds": 2, "orders": 5}, id="15-tasks-50", marks=pytest.mark.slow),
+    pytest.param({"n_tasks": 1, "seeds": 1, "orders": 1}, id="1-task", marks=pytest.mark.slow),
+]
+
+
+@pytest.fixture(scope="module", params=SWEEPS)
+def sweep(request, tmp_path_factory):
+    return load(make_results.write(tmp_path_factory.mktemp("sweep") / "results.h5", layers=2, **request.param))
+
+
 @pytest.mark.parametrize("name", FIGURES)
-def test_no_text_overlaps(tmp_path, name, tasks):
-    path = tmp_path / "results.h5"
-    synthetic.write(path, n_tasks=tasks, seeds=2, orders=1)
-    figures = FIGURES[name](load(path))
-    assert figures
-    for stem, figure in figures:
-        assert figure.get_figwidth() == pytest.approx(3.4)
-        assert not overlaps(figure), stem
+def test_no_text_overlaps(sweep, name):
+    one_of_a_kind = {}
+    for drawing in FIGURES[name].drawings(sweep):
+        one_of_a_kind.setdefault(tuple(word in drawing.name for word in ("-layers", "-tasks")), drawing)
+    for drawing in one_of_a_kind.values():
+        figure = drawing.draw()
+        assert figure.get_figwidth() == pytest.approx(style.COLUMN) and figure.get_figheight() <= style.PAGE
+        assert drawing.caption
+        assert not overlaps(figure), drawing.name
 
 
-def test_all(gaps, tmp_path, capsys):
-    assert cli.main(["all", str(gaps), "-o", str(tmp_path / "out")]) == 0
+def test_what_each_figure_shows(everything):
+    """Structure: how many lines, cells and marks, and at which values."""
+    results = load(everything)
+    trials = labels.with_settings(results)
+    drawn = {name: FIGURES[name].drawings(results)[0].draw() for name in ("metrics", "ablation", "matrix", "memory")}
+    settings = trials["setting"].nunique()
+    ticks = [text.get_text() for text in drawn["metrics"].axes[0].get_yticklabels()]
+    assert len(ticks) == settings
+    means = [bar.lines[0].get_xdata()[0] for bar in drawn["metrics"].axes[0].containers]
+    known = trials.dropna(subset=["AA"])
+    np.testing.assert_allclose(means, 100 * known.groupby("setting", sort=False)["AA"].mean())
+    assert [t.get_text() for t in drawn["ablation"].axes[0].get_yticklabels()] == ["init=last-ft", "init=random"]
+    image = drawn["matrix"].axes[0].images[0].get_array()
+    first = trials[trials["order"] == trials["order"].iloc[0]]
+    first = first[first["setting"] == first["setting"].iloc[0]]
+    np.testing.assert_allclose(image.filled(np.nan), matrix.mean_matrix(results, first).to_numpy())
+    grown = sorted(y for line in drawn["memory"].axes[0].lines if line.get_marker() == "o" for y in line.get_ydata())
+    assert grown[-1] == pytest.approx(15 * make_results.PAIR_BYTES / 1e3)
+
+
+def test_all(two_tasks, tmp_path, capsys):
+    assert cli.main(["all", str(two_tasks), "-o", str(tmp_path / "out"), "--most", "1"]) == 0
     printed = capsys.readouterr().out.splitlines()
-    written = sorted(str(path) for path in (tmp_path / "out").iterdir())
-    assert sorted(printed) == written
+    assert sorted(printed) == sorted(str(path) for path in (tmp_path / "out").iterdir())
     for path in (tmp_path / "out").iterdir():
         start = path.read_bytes()[:8]
         kind = {".png": b"\x89PNG\r\n\x1a\n", ".pdf": b"%PDF-1.4"}.get(path.suffix)
         assert kind is None or start == kind
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert {"table.md", "metrics.png", "loss-order1.pdf", "sequence-order2.png",
-            "matrix-slao-lambda-1-sqrt-i-order1.png"} <= names
+    assert {"table.md", "summary.tex", "accuracy.csv", "bwt.md", "orders.md", "tasks.csv", "statistics.md", "metrics.png",
+            "loss-order1.pdf", "sequence-order1.png", "matrix-individual-order1.png", "timeline.pdf"} <= names
 
 
-def test_table_on_stdout(two_tasks, capsys):
+def test_table_and_sentences_on_stdout(two_tasks, capsys):
     assert cli.main(["table", str(two_tasks)]) == 0
-    assert capsys.readouterr().out.startswith("**synthetic-2**: mean ± standard deviation")
+    assert capsys.readouterr().out.startswith("**synthetic-2**, fingerprint `fff")
+    assert cli.main(["compare", str(two_tasks), "--metric", "AA", "--reference", "SLAO λ=1/√i"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5 and all(line.startswith("SLAO λ=1/√i − ") for line in lines)
 
 
 def test_bad_files_and_folders(two_tasks, tmp_path, capsys):
@@ -122,6 +247,8 @@ def test_bad_files_and_folders(two_tasks, tmp_path, capsys):
     (tmp_path / "file").touch()
     assert cli.main(["table", str(two_tasks), "-o", str(tmp_path / "file")]) == 2
     assert "slao-analysis: " in capsys.readouterr().err
+    assert cli.main(["compare", str(two_tasks), "--reference", "nothing"]) == 2
+    assert "no setting is called 'nothing'" in capsys.readouterr().err
     with pytest.raises(SystemExit) as stopped:
         cli.main(["matrix", str(two_tasks)])
     assert stopped.value.code == 2

@@ -9,6 +9,8 @@ export PYTHONDONTWRITEBYTECODE=1
 
 cp -r "$SLAO_SOURCE/analysis" "$folder/source" # setuptools builds in the source folder
 "$python" -m pip install --quiet --no-index --no-deps --no-build-isolation --target "$folder/installed" "$folder/source"
-"$python" "$folder/source/tests/synthetic.py" "$folder/out.h5" --tasks 2 --seeds 1
+"$python" "$folder/source/tests/make_results.py" "$folder/out.h5" --tasks 2 --seeds 1
 PYTHONPATH=$folder/installed "$python" "$folder/installed/bin/slao-analysis" table "$folder/out.h5" >"$folder/table"
-grep -q '^| slao | 1/√i | 2/2 | ' "$folder/table"
+grep -q '^| SLAO | 1/√i | 2/2 | ' "$folder/table"
+PYTHONPATH=$folder/installed "$python" "$folder/installed/bin/slao-analysis" compare "$folder/out.h5" >"$folder/sentences"
+grep -q '^SLAO λ=1/√i − SeqLoRA on AA: .* 2 pairs: too few to tell' "$folder/sentences"

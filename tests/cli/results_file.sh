@@ -7,4 +7,4 @@ trap 'rm -r "$folder"' EXIT
 h5ls -r "$folder/out.h5" >"$folder/listing"
 grep -q '^/trial/0a0000000000/accuracy *Dataset {3, 3}$' "$folder/listing"
 PYTHONPATH=$SLAO_SOURCE/analysis "$SLAO_SOURCE/build/python/bin/python" -B -m slao_analysis table "$folder/out.h5" >"$folder/table"
-grep -q '^| slao | 1/√i | 2/2 | 59.2 ± 3.5 | -2.5 ± 7.1 | ' "$folder/table"
+sed 's,</*u>,,g; s,\*\*,,g' "$folder/table" | grep -q '^| SLAO | 1/√i | 2/2 | 59.2 ± 3.5 | -2.5 ± 7.1 | '

@@ -1,21 +1,28 @@
-"""The figures, one module each with a `draw(results) -> [(name, figure), ...]`; this table is all there is to
-adding one. A figure for which a file has no data is not drawn."""
+"""The figures, one module each: its first line is the help of its sub-command, `drawings(results)` what it can draw.
+This table is all there is to adding one. A figure for which a file has no data is not drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from types import ModuleType
 
-from matplotlib.figure import Figure
+from . import (ablation, cosine, geometry, loss, matrix, memory, metrics, orders, sensitivity, sequence, timeline)
 
-from ..results import Results
-from . import loss, matrix, metrics, sequence
-
-Draw = Callable[[Results], list[tuple[str, Figure]]]
-
-#: name of the sub-command -> what it draws
-FIGURES: dict[str, Draw] = {
-    "matrix": matrix.draw,
-    "metrics": metrics.draw,
-    "loss": loss.draw,
-    "sequence": sequence.draw,
+#: name of the sub-command -> module, in the order of the report
+FIGURES: dict[str, ModuleType] = {
+    "metrics": metrics,
+    "sensitivity": sensitivity,
+    "orders": orders,
+    "ablation": ablation,
+    "matrix": matrix,
+    "sequence": sequence,
+    "loss": loss,
+    "cosine": cosine,
+    "geometry": geometry,
+    "memory": memory,
+    "timeline": timeline,
 }
+
+
+def help_of(name: str) -> str:
+    """The first sentence of a figure's module."""
+    return (FIGURES[name].__doc__ or "").split(":")[0].strip()

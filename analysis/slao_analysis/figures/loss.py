@@ -9,6 +9,11 @@ from matplotlib.figure import Figure
 
 from .. import labels, style
 from ..results import Results
+from ..trainings import Training, numbered_orders, of_order
+from .sequence import MOST_LINES
+
+#: Seeds that a mean curve is taken over; more change nothing that can be seen.
+MOST_SEEDS = 20
 
 
 def smooth(values: np.ndarray, window: int) -> np.ndarray:
@@ -19,70 +24,59 @@ def smooth(values: np.ndarray, window: int) -> np.ndarray:
     return (sums[ends] - sums[starts]) / (ends - starts)
 
 
-def trainings(results: Results, trials: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """The distinct mean loss curves of the trials' settings, by step, with their labels. Settings that differ
-    only in how they merge share their training: they are one line."""
-    losses = results.losses
-    curves: list[tuple[list[pd.Series], pd.DataFrame]] = []
-    for _, group in trials.groupby("setting", sort=False):
-        own = losses[losses["trial"].isin(group["id"])]
-        if own.empty:
-            continue
-        curve = own.groupby(["step", "position", "task"], sort=True)["loss"].mean().reset_index()
-        for members, known in curves:
-            if len(known) == len(curve) and np.allclose(known["loss"], curve["loss"], rtol=1e-9):
-                members.append(group.iloc[0])
-                break
-        else:
-            curves.append(([group.iloc[0]], curve))
-    return [(_label(members), curve) for members, curve in curves]
-
-
-def _label(members: list[pd.Series]) -> str:
-    if len(members) == 1:
-        return str(members[0]["setting"])
-    methods = list(dict.fromkeys(str(member["method"]) for member in members))
-    return f"{', '.join(methods)} ({len(members)} settings)"
+def mean_curve(results: Results, training: Training) -> pd.DataFrame:
+    """The mean over seeds: position, task, step, loss."""
+    curves = pd.concat([results.loss(trial) for trial in list(training.trials.values())[:MOST_SEEDS]])
+    return curves.groupby(["step", "position", "task"], sort=True)["loss"].mean().reset_index()
 
 
 def _mark_tasks(axes: Axes, curve: pd.DataFrame) -> None:
     """Borders between tasks, and their names above the axes."""
     spans = curve.groupby("position").agg(task=("task", "first"), first=("step", "min"), last=("step", "max"))
-    for span in spans.itertuples():
+    names = labels.task_labels(list(spans["task"]))
+    total = spans["last"].max()
+    for name, span in zip(names, spans.itertuples()):
         axes.axvline(span.last + 0.5, color=style.LIGHT, linewidth=0.6, zorder=0)
-        few = len(spans) <= 4
-        axes.annotate(span.task, ((span.first + span.last) / 2, 1.0), xycoords=("data", "axes fraction"),
-                      xytext=(0, 2), textcoords="offset points", ha="center", va="bottom", fontsize=6,
-                      color=style.GREY, rotation=0 if few else 90)
+        flat = len(spans) <= 4
+        if not flat and (span.last - span.first + 1) / total < 0.02:
+            continue  # too narrow for its name
+        axes.annotate(name, ((span.first + span.last) / 2, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 2),
+                      textcoords="offset points", ha="center", va="bottom", fontsize=6 if len(spans) <= 20 else 5,
+                      color=style.GREY, rotation=0 if flat else 90)
 
 
-@style.styled
-def draw(results: Results) -> list[tuple[str, Figure]]:
-    figures = []
-    trials = labels.with_settings(results)
-    for number, order in enumerate(dict.fromkeys(trials["order"]), 1):
-        group = trials[trials["order"] == order]
-        curves = trainings(results, group)
-        if not curves:
-            continue
-        longest = max((curve for _, curve in curves), key=len)
-        figure = style.new_figure(height=1.9 + 0.13 * ((len(curves) + 1) // 2))
-        axes = figure.subplots()
-        for index, (label, curve) in enumerate(curves):
-            look = style.line_style(index)
-            window = max(1, len(curve) // (20 * curve["position"].nunique()))
-            means = np.concatenate([
-                smooth(part["loss"].to_numpy(), window) for _, part in curve.groupby("position")
-            ])
-            for position, part in curve.groupby("position"):
-                inside = (curve["position"] == position).to_numpy()
-                axes.plot(part["step"], means[inside], label=label if position == curve["position"].iloc[0] else None,
-                          **look)
-        _mark_tasks(axes, longest)
-        axes.set_xlabel("optimiser step")
-        axes.set_ylabel("loss, nat per token")
-        axes.set_xlim(1, longest["step"].max() + 0.5)
-        axes.set_ylim(bottom=0)
-        figure.legend(loc="outside upper left", ncols=2, handlelength=2.2)
-        figures.append((f"loss-order{number}", figure))
-    return figures
+def draw_curves(curves: list[tuple[str, pd.DataFrame]]) -> Figure:
+    """The curves, smoothed within each task."""
+    longest = max((curve for _, curve in curves), key=len)
+    figure = style.new_figure(height=1.9 + style.plural_height(len(curves)) + (0.4 if len(longest) else 0))
+    axes = figure.subplots()
+    for index, (label, curve) in enumerate(curves):
+        window = max(1, len(curve) // (20 * curve["position"].nunique()))
+        first = True
+        for _, part in curve.groupby("position"):
+            axes.plot(part["step"], smooth(part["loss"].to_numpy(), window), label=label if first else None,
+                      **style.line_style(index))
+            first = False
+    _mark_tasks(axes, longest)
+    axes.set_xlabel("optimiser step")
+    axes.set_ylabel("loss, nat per token")
+    axes.set_xlim(0.5, longest["step"].max() + 0.5)
+    axes.set_ylim(bottom=0)
+    style.legend(figure, *axes.get_legend_handles_labels())
+    return figure
+
+
+def drawings(results: Results) -> list[style.Drawing]:
+    found = []
+    for number, name, trials in numbered_orders(results):
+        trainings = of_order(results, trials)
+        for start in range(0, len(trainings), MOST_LINES):
+            chosen = trainings[start:start + MOST_LINES]
+            suffix = f"-part{start // MOST_LINES + 1}" if len(trainings) > MOST_LINES else ""
+            found.append(style.Drawing(
+                f"loss-order{number}{suffix}",
+                f"Training loss, mean over seeds, running mean within each task; {name}. Settings that differ only in "
+                "how they merge share their training.",
+                lambda chosen=chosen: draw_curves([(t.label, mean_curve(results, t)) for t in chosen]),
+            ))
+    return found

@@ -1,61 +1,109 @@
-"""AA and BWT of every setting: each trial a dot, the mean over seeds and orders, and its standard deviation."""
+"""AA and BWT of every setting (method comparison): each trial a dot, the mean over seeds and orders, and its standard
+deviation; published numbers hollow."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .. import labels, style
+from .. import labels, published, style
 from ..results import Results
 
-PANELS = (("AA", "average accuracy, %"), ("BWT", "backward transfer, points"))
+PANELS = (("AA", "AA, %"), ("BWT", "BWT, points"))
+
+#: Rows that fit on a page.
+MOST_ROWS = 40
+
+#: (row's trials, metric) -> published value in percent, or None
+Published = Callable[[pd.DataFrame, str], float | None]
 
 
-def _draw_panel(axes: Axes, trials: pd.DataFrame, settings: list[str], metric: str, colours: dict[str, str]) -> None:
-    for row, setting in enumerate(settings):
-        group = trials[trials["setting"] == setting]
-        values = 100 * group[metric].dropna().to_numpy()
-        if not len(values):
-            axes.text(0.5, row, "no data", transform=axes.get_yaxis_transform(), ha="center", va="center",
-                      color=style.GREY, fontsize=6)
-            continue
-        colour = colours[group["method"].iloc[0]]
-        # Dots of equal value stay visible: spread a little, in an order that does not depend on chance.
-        spread = np.linspace(-0.18, 0.18, len(values)) if len(values) > 1 else np.zeros(1)
-        axes.plot(values, row + spread, "o", color=colour, alpha=0.35, markersize=2.5, markeredgewidth=0)
-        deviation = values.std(ddof=1) if len(values) > 1 else 0
-        axes.errorbar(values.mean(), row, xerr=deviation, fmt="D", color=colour, markersize=3.5, capsize=2,
-                      elinewidth=0.9, markeredgecolor="white", markeredgewidth=0.4)
+def draw_row(axes: Axes, row: int, values: np.ndarray, colour: str) -> None:
+    """One row of a panel: dots, mean, standard deviation, from values in percent."""
+    if not len(values):
+        axes.text(0.5, row, "no data", transform=axes.get_yaxis_transform(), ha="center", va="center",
+                  color=style.GREY, fontsize=6)
+        return
+    # Dots of equal value stay visible: spread a little, in an order that does not depend on chance.
+    spread = np.linspace(-0.18, 0.18, len(values)) if len(values) > 1 else np.zeros(1)
+    axes.plot(values, row + spread, "o", color=colour, alpha=0.35 if len(values) < 30 else 0.15, markersize=2.5,
+              markeredgewidth=0)
+    deviation = values.std(ddof=1) if len(values) > 1 else 0
+    bar = axes.errorbar(values.mean(), row, xerr=deviation, fmt="D", color=colour, markersize=3.5, capsize=2,
+                        elinewidth=0.9, markeredgecolor=style.PAPER, markeredgewidth=0.4)
+    text = f"{values.mean():.1f}" + (f" ± {deviation:.1f}" if len(values) > 1 else "")
+    style.tip(bar.lines[0], f"{text}, {labels.count(len(values), 'trial')}")
 
 
-@style.styled
-def draw(results: Results) -> list[tuple[str, Figure]]:
-    trials = labels.with_settings(results)
-    if trials[[metric for metric, _ in PANELS]].isna().all(axis=None):
-        return []
-    settings = list(dict.fromkeys(trials["setting"]))
-    methods = list(dict.fromkeys(trials["method"]))
-    colours = {method: style.COLOURS[i % len(style.COLOURS)] for i, method in enumerate(methods)}
-    figure = style.new_figure(height=0.75 + 0.17 * len(settings))
+def draw_rows(rows: dict[str, pd.DataFrame], colours: dict[str, str], title: str, known: Published) -> Figure:
+    """Two panels, AA and BWT, with a row for each group of trials."""
+    figure = style.new_figure(height=0.8 + 0.17 * len(rows))
     panels = figure.subplots(1, 2, sharey=True)
-    for axes, (metric, title) in zip(panels, PANELS):
-        _draw_panel(axes, trials, settings, metric, colours)
-        axes.set_xlabel(title)
+    marked = False
+    for axes, (metric, name) in zip(panels, PANELS):
+        for row, (label, group) in enumerate(rows.items()):
+            draw_row(axes, row, 100 * group[metric].dropna().to_numpy(dtype=float), colours[label])
+            value = known(group, metric)
+            if value is not None:
+                marked = True
+                mark, = axes.plot(value, row, "v", fillstyle="none", color=style.GREY, markersize=4, markeredgewidth=0.8)
+                style.tip(mark, f"published: {value:.1f}")
+        axes.set_xlabel(name)
         axes.grid(axis="x", color=style.LIGHT, linewidth=0.5)
         axes.set_axisbelow(True)
         axes.tick_params(axis="y", length=0)
         axes.margins(x=0.08)
-        axes.locator_params(axis="x", nbins=4)
-    panels[0].set_yticks(range(len(settings)), settings)
-    panels[0].set_ylim(len(settings) - 0.5, -0.5)
+        axes.locator_params(axis="x", nbins=3)
+    panels[0].set_yticks(range(len(rows)), list(rows))
+    panels[0].set_ylim(len(rows) - 0.5, -0.5)
     panels[1].axvline(0, color=style.GREY, linewidth=0.6)
-    orders, seeds = trials["order"].nunique(), trials["seed"].nunique()
-    figure.suptitle(f"mean ± sd over {_count(orders, 'order')}, {_count(seeds, 'seed')}; dots: trials", x=0.01,
-                    ha="left", fontsize=7)
-    return [("metrics", figure)]
+    figure.suptitle(title + (f"\nhollow: published {published.MARK}" if marked else ""), x=0.01, ha="left", fontsize=7)
+    return figure
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("s" if number != 1 else "")
+def what_is_shown(trials: pd.DataFrame) -> str:
+    """The line on top of such a figure."""
+    orders = labels.count(trials["order"].nunique(), "order")
+    return f"mean ± sd over {orders}, {labels.count(trials['seed'].nunique(), 'seed')}; dots: trials"
+
+
+def published_of(benchmark: str) -> Published:
+    """What is published of a setting: of SLAO with its own schedule only."""
+    def known(group: pd.DataFrame, metric: str) -> float | None:
+        first = group.iloc[0]
+        if str(first["lambda"]) not in ("", "1/sqrt(i)"):
+            return None
+        return published.scores(metric, benchmark).get(published.method_name(str(first["method"])))
+    return known
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= 34 else label[:33] + "…"
+
+
+def drawings(results: Results) -> list[style.Drawing]:
+    trials = labels.with_settings(results)
+    methods = list(dict.fromkeys(trials["method"]))
+    found = []
+    for number, (benchmark, part) in enumerate(trials.groupby("benchmark", sort=False), 1):
+        if part[[metric for metric, _ in PANELS]].isna().all(axis=None):
+            continue
+        groups = list(part.groupby("setting", sort=False))
+        for start in range(0, len(groups), MOST_ROWS):
+            rows = {_short(str(setting)): group for setting, group in groups[start:start + MOST_ROWS]}
+            if len(rows) < len(groups[start:start + MOST_ROWS]):
+                rows = {str(setting): group for setting, group in groups[start:start + MOST_ROWS]}
+            colours = {label: style.COLOURS[methods.index(group["method"].iloc[0]) % len(style.COLOURS)]
+                       for label, group in rows.items()}
+            name = "metrics" + (f"-{labels.slug(str(benchmark))}" if trials["benchmark"].nunique() > 1 else "") \
+                + (f"-part{start // MOST_ROWS + 1}" if len(groups) > MOST_ROWS else "")
+            caption = f"Average accuracy and backward transfer of every setting; {benchmark}."
+            if published.scores("AA", str(benchmark)):
+                caption += " " + published.footnote()
+            found.append(style.Drawing(name, caption, lambda rows=rows, colours=colours, part=part, b=str(benchmark):
+                                       draw_rows(rows, colours, what_is_shown(part), published_of(b))))
+    return found
