@@ -44,16 +44,18 @@ class Gguf:
 
 
 def write_gguf(path, metadata):
-    """A GGUF file of metadata alone: texts, whole numbers, booleans, and lists of them."""
+    """A GGUF file of metadata alone: texts, numbers, booleans, and lists of them."""
 
     def text(value):
         return struct.pack("<Q", len(value.encode())) + value.encode()
 
+    kinds = {str: (8, None), bool: (7, "<?"), int: (5, "<i"), float: (6, "<f")}
+
     def kind(value):
-        return 8 if isinstance(value, str) else 7 if isinstance(value, bool) else 5
+        return kinds[type(value)][0]
 
     def bare(value):
-        return text(value) if isinstance(value, str) else struct.pack("<?" if isinstance(value, bool) else "<i", value)
+        return text(value) if isinstance(value, str) else struct.pack(kinds[type(value)][1], value)
 
     out = [b"GGUF", struct.pack("<IQQ", 3, 0, len(metadata))]
     for key, value in metadata.items():
@@ -114,24 +116,48 @@ class Results:
         return list(struct.unpack(f"<{len(ids) // 4}i", ids)), self.block(1), self.block(1)
 
 
-def differences(program, model, tokenizer, texts, name):
+def differences(program, model, tokenizer, texts, name, chunk=50_000):
     """Compares ids and decoded texts of whole texts (str or bytes); prints the first differences, returns how many."""
+    found = 0
+    for first in range(0, len(texts), chunk):
+        for raw, ours, theirs in compared(program, model, tokenizer, texts[first:first + chunk]):
+            if ours != theirs:
+                found += 1
+                if found <= 3:
+                    print(f"{name}: {raw[:300]!r}\n  slao       {str(ours)[:600]}\n  tokenizers {str(theirs)[:600]}", file=sys.stderr)
+    return found
+
+
+def compared(program, model, tokenizer, texts):
+    """Per text: its bytes, and of slao and of `tokenizers` the ids, what they decode to, and the same without special tokens."""
     raw = [text.encode() if isinstance(text, str) else text for text in texts]
     sent = b"".join(struct.pack("<I", len(text)) + text for text in raw)
     results = Results(subprocess.run([program, model], input=sent, stdout=subprocess.PIPE, check=True).stdout)
-    wanted = tokenizer.encode_batch([text.decode(errors="replace") for text in raw], add_special_tokens=False)
     ours = [results.text() for _ in raw]
+    assert results.at == len(results.data), "tokenize_texts wrote more than it was asked for"
+    wanted = [encoding.ids for encoding in tokenizer.encode_batch_fast([text.decode(errors="replace") for text in raw], add_special_tokens=False)]
     ids = [result[0] for result in ours]
     whole = tokenizer.decode_batch(ids, skip_special_tokens=False)
     plain = tokenizer.decode_batch(ids, skip_special_tokens=True)
-    found = 0
-    for text, encoding, result, *decoded in zip(raw, wanted, ours, whole, plain):
-        if result[0] != encoding.ids or [part.decode(errors="replace") for part in result[1:]] != decoded:
-            found += 1
-            if found <= 3:
-                print(f"{name}: {text[:300]!r}\n  slao       {result[0][:60]}\n  tokenizers {encoding.ids[:60]}", file=sys.stderr)
-    assert results.at == len(results.data), "tokenize_texts wrote more than it was asked for"
-    return found
+    for text, ours, *theirs in zip(raw, ours, wanted, whole, plain):
+        yield text, [ours[0], *(part.decode(errors="replace") for part in ours[1:])], theirs
+
+
+def strings(value):
+    """Every text of a JSON document, in order."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for member in value.values() if isinstance(value, dict) else value:
+            yield from strings(member)
+
+
+def data_texts(data):
+    """Every different text of the benchmark data, in order."""
+    texts = {}
+    for path in sorted(pathlib.Path(data).glob("*/**/*.json")):
+        texts.update(dict.fromkeys(strings(json.loads(path.read_text()))))
+    return list(texts)
 
 
 def write_json(tokenizer, path, change=None):

@@ -103,7 +103,9 @@ slao_status slao_command_tokenize(int argc, char **argv) {
         .summary = "Prints the token ids of each line of the files, or of standard input (also "
                    "called -):\n"
                    "those of tokenizers' encode(line, add_special_tokens=False). A line ends at "
-                   "\\n alone.",
+                   "\\n alone.\n"
+                   "The tokenizer is BPE: byte-level (GPT-2, Llama-3, Qwen2, SmolLM2) or "
+                   "SentencePiece's (Llama-2,\nMistral).",
         .example = "echo 'Hello, world' | slao tokenize --model model.gguf",
         .options = options,
         .least_arguments = 0,

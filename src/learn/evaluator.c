@@ -45,16 +45,13 @@ typedef struct {
     int32_t *tokens; /* n_given of the answer, then what is decoded */
 } output;
 
-static slao_status text_of(const output *o, int64_t n_tokens, char **text, size_t *size) {
-    return slao_tokenizer_decode(o->round->judge->tokenizer, o->tokens, (size_t)n_tokens, true,
-                                 text, size);
-}
-
 static slao_status cannot_match(const slao_continuation *continuation, bool *give_up) {
     const output *o = continuation->owner;
     char *text;
     size_t size;
-    SLAO_TRY(text_of(o, o->n_given + continuation->n_tokens, &text, &size));
+    SLAO_TRY(slao_tokenizer_decode_start(o->round->judge->tokenizer, o->tokens,
+                                         (size_t)(o->n_given + continuation->n_tokens), true, &text,
+                                         &size));
     *give_up = true;
     for (int64_t i = 0; i < o->question->n_references && *give_up; i++)
         *give_up = !o->round->row->can_still_match(text, size, o->question->references[i]);
@@ -87,7 +84,8 @@ static slao_status judge_output(round_of_questions *r, const output *o, int64_t 
                                       (size_t)n_answer * sizeof *o->tokens) == 0;
     char *text;
     size_t size;
-    SLAO_TRY(text_of(o, n_tokens, &text, &size));
+    SLAO_TRY(slao_tokenizer_decode(r->judge->tokenizer, o->tokens, (size_t)n_tokens, true, &text,
+                                   &size));
     slao_status status = judge_text(r, question, text, size);
     free(text);
     return status;

@@ -17,15 +17,18 @@ typedef struct {
     size_t count, capacity;
 } sizes;
 
-/* The tokens that are looked for in one kind of text; `contents` gives indices into the list. */
+/* The tokens that are looked for in one kind of text; `texts` gives indices into the list. */
 typedef struct {
-    slao_vocabulary *contents;
+    slao_vocabulary *texts;
     sizes by_first_byte[N_BYTES];
 } matcher;
 
 struct slao_added_tokens {
     slao_added_token *list;
     size_t count, capacity;
+    slao_vocabulary *contents; /* by id */
+    int32_t *places;           /* in the list, by id; NONE: no such token */
+    size_t n_places, places_capacity;
     matcher matchers[2]; /* of the raw text, of the normalised text */
     slao_regex *word;    /* one word character */
 };
@@ -34,7 +37,8 @@ slao_status slao_added_tokens_new(slao_added_tokens **tokens) {
     SLAO_TRY(slao_allocate(tokens, 1, sizeof **tokens));
     slao_status status;
     for (int i = 0; i < 2; i++)
-        SLAO_TRY_GOTO(status, slao_vocabulary_new(&(*tokens)->matchers[i].contents), failed);
+        SLAO_TRY_GOTO(status, slao_vocabulary_new(&(*tokens)->matchers[i].texts), failed);
+    SLAO_TRY_GOTO(status, slao_vocabulary_new(&(*tokens)->contents), failed);
     SLAO_TRY_GOTO(status, slao_regex_new(&(*tokens)->word, "^[" SLAO_WORD "]"), failed);
     return SLAO_OK;
 failed:
@@ -47,11 +51,13 @@ void slao_added_tokens_free(slao_added_tokens *tokens) {
     if (!tokens)
         return;
     for (int i = 0; i < 2; i++) {
-        slao_vocabulary_free(tokens->matchers[i].contents);
+        slao_vocabulary_free(tokens->matchers[i].texts);
         for (int byte = 0; byte < N_BYTES; byte++)
             free(tokens->matchers[i].by_first_byte[byte].items);
     }
     slao_regex_free(tokens->word);
+    slao_vocabulary_free(tokens->contents);
+    free(tokens->places);
     free(tokens->list);
     free(tokens);
 }
@@ -70,21 +76,44 @@ static slao_status add_size(sizes *list, size_t size) {
 }
 
 slao_status slao_added_tokens_add(slao_added_tokens *tokens, const char *content, size_t size,
-                                  slao_added_token token) {
-    SLAO_INVARIANT(size > 0);
+                                  const char *normal, size_t normal_size, slao_added_token token) {
     matcher *m = &tokens->matchers[token.normalized];
+    if (!normal_size)
+        return slao_fail(SLAO_BAD_INPUT, "the token \"%.*s\" is empty when it is normalised",
+                         size > 60 ? 60 : (int)size, content);
+    SLAO_TRY(slao_vocabulary_add(tokens->contents, content, size, token.id));
     SLAO_TRY(slao_grow(&tokens->list, &tokens->capacity, tokens->count + 1, sizeof *tokens->list));
-    SLAO_TRY(slao_vocabulary_add(m->contents, content, size, (int64_t)tokens->count));
+    SLAO_TRY(slao_grow(&tokens->places, &tokens->places_capacity, (size_t)token.id + 1,
+                       sizeof *tokens->places));
+    SLAO_TRY(slao_vocabulary_add(m->texts, normal, normal_size, (int64_t)tokens->count));
+    for (; tokens->n_places <= (size_t)token.id; tokens->n_places++)
+        tokens->places[tokens->n_places] = NONE;
+    tokens->places[token.id] = (int32_t)tokens->count;
+    token.special = token.special && normal_size == size && memcmp(normal, content, size) == 0;
     tokens->list[tokens->count++] = token;
-    return add_size(&m->by_first_byte[(unsigned char)content[0]], size);
+    return add_size(&m->by_first_byte[(unsigned char)normal[0]], normal_size);
 }
 
-bool slao_added_tokens_is_special(const slao_added_tokens *tokens, int64_t id) {
-    for (size_t i = 0; i < tokens->count; i++) {
-        if (tokens->list[i].id == id)
-            return tokens->list[i].special;
-    }
-    return false;
+int32_t slao_added_tokens_find(const slao_added_tokens *tokens, const char *content, size_t size) {
+    return slao_vocabulary_find(tokens->contents, content, size);
+}
+
+const char *slao_added_tokens_text(const slao_added_tokens *tokens, int64_t id, size_t *size,
+                                   bool *special) {
+    if (id < 0 || id >= (int64_t)tokens->n_places || tokens->places[id] == NONE)
+        return NULL;
+    int32_t place = tokens->places[id];
+    *special = tokens->list[place].special;
+    return slao_vocabulary_text(tokens->matchers[tokens->list[place].normalized].texts, place,
+                                size);
+}
+
+int64_t slao_added_tokens_end(const slao_added_tokens *tokens) {
+    return (int64_t)tokens->n_places;
+}
+
+bool slao_added_tokens_has_normalized(const slao_added_tokens *tokens) {
+    return slao_vocabulary_count(tokens->matchers[true].texts) > 0;
 }
 
 /* The longest token at the start of `text`, or NONE. */
@@ -93,7 +122,7 @@ static int32_t longest_at(const matcher *m, const char *text, size_t left, size_
     for (size_t i = 0; i < list->count; i++) {
         if (list->items[i] > left)
             continue;
-        int32_t found = slao_vocabulary_find(m->contents, text, list->items[i]);
+        int32_t found = slao_vocabulary_find(m->texts, text, list->items[i]);
         if (found != NONE) {
             *size = list->items[i];
             return found;

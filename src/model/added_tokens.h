@@ -15,7 +15,7 @@ typedef struct {
     int64_t id;
     bool single_word, lstrip, rstrip;
     bool normalized;
-    bool special; /* left out of a text on request */
+    bool special; /* left out of a decoded text on request */
 } slao_added_token;
 
 typedef struct slao_added_tokens slao_added_tokens;
@@ -23,16 +23,29 @@ typedef struct slao_added_tokens slao_added_tokens;
 slao_status slao_added_tokens_new(slao_added_tokens **tokens);
 void slao_added_tokens_free(slao_added_tokens *tokens); /* NULL is allowed */
 
-/* `content` is copied; of a `normalized` token it is the normalised text. It is not empty. A text
- * that is there already is SLAO_BAD_INPUT. */
+/* `content` as the file writes it, and `normal` as it is looked for: the normalised text of a
+ * `normalized` token, the same text of others. Both are copied. A content or an id that is there
+ * already, an empty text, and one that is looked for already are SLAO_BAD_INPUT. */
 slao_status slao_added_tokens_add(slao_added_tokens *tokens, const char *content, size_t size,
-                                  slao_added_token token);
+                                  const char *normal, size_t normal_size, slao_added_token token);
+
+int32_t slao_added_tokens_find(const slao_added_tokens *tokens, const char *content,
+                               size_t size); /* its id; -1: not there */
+
+/* What an id stands for in decoding: the text as it is looked for, or NULL for an id that is none
+ * of these tokens. Not NUL-terminated. *special: it is left out on request (tokenizers knows
+ * special tokens by their content, so one that normalisation changes never is). */
+const char *slao_added_tokens_text(const slao_added_tokens *tokens, int64_t id, size_t *size,
+                                   bool *special);
+
+int64_t slao_added_tokens_end(const slao_added_tokens *tokens); /* highest id + 1 */
+
+/* Any token is looked for in the normalised text. */
+bool slao_added_tokens_has_normalized(const slao_added_tokens *tokens);
 
 /* Appends the pieces of `text`: the tokens with `normalized` or those without, and the texts
  * between. `text` is valid UTF-8 and outlives the pieces. */
 slao_status slao_added_tokens_cut(const slao_added_tokens *tokens, bool normalized,
                                   const char *text, size_t size, slao_pieces *pieces);
-
-bool slao_added_tokens_is_special(const slao_added_tokens *tokens, int64_t id);
 
 #endif

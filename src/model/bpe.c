@@ -2,7 +2,9 @@
 
 #include "base/memory.h"
 #include "model/byte_level.h"
+#include "model/utf8.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -16,22 +18,28 @@ typedef struct {
 
 struct slao_bpe {
     const slao_vocabulary *vocabulary;
-    bool ignore_merges;
-    int32_t byte_ids[N_BYTES]; /* NONE: no token */
-    merge *merges;             /* open addressing by the pair's hash; at most half full */
-    size_t n_slots;            /* a power of two */
+    slao_bpe_options options;
+    int32_t byte_ids[N_BYTES];     /* byte-level: of the byte's letter; else of the ASCII character;
+                                      NONE: no token */
+    int32_t fallback_ids[N_BYTES]; /* of <0x00> to <0xFF> */
+    merge *merges;                 /* open addressing by the pair's hash; at most half full */
+    size_t n_slots;                /* a power of two */
     size_t n_merges;
     int32_t next_rank;
 };
 
-slao_status slao_bpe_new(slao_bpe **bpe, const slao_vocabulary *vocabulary, bool ignore_merges) {
+slao_status slao_bpe_new(slao_bpe **bpe, const slao_vocabulary *vocabulary,
+                         slao_bpe_options options) {
     SLAO_TRY(slao_allocate(bpe, 1, sizeof **bpe));
     (*bpe)->vocabulary = vocabulary;
-    (*bpe)->ignore_merges = ignore_merges;
+    (*bpe)->options = options;
     for (int byte = 0; byte < N_BYTES; byte++) {
-        char letter[SLAO_LETTER_MOST];
-        size_t size = slao_byte_letter((unsigned char)byte, letter);
-        (*bpe)->byte_ids[byte] = slao_vocabulary_find(vocabulary, letter, size);
+        char letter[SLAO_LETTER_MOST] = {(char)byte}, code[8];
+        size_t size = options.byte_level ? slao_byte_letter((unsigned char)byte, letter) : 1;
+        bool known = options.byte_level || byte < 0x80;
+        (*bpe)->byte_ids[byte] = known ? slao_vocabulary_find(vocabulary, letter, size) : NONE;
+        size = (size_t)snprintf(code, sizeof code, "<0x%02X>", (unsigned)byte);
+        (*bpe)->fallback_ids[byte] = slao_vocabulary_find(vocabulary, code, size);
     }
     return SLAO_OK;
 }
@@ -44,9 +52,12 @@ void slao_bpe_free(slao_bpe *bpe) {
 }
 
 bool slao_bpe_knows_all_bytes(const slao_bpe *bpe) {
+    bool falls_back = !bpe->options.byte_level;
+    if (falls_back && !bpe->options.byte_fallback)
+        return false;
     for (int byte = 0; byte < 0xf5; byte++) {
         bool in_utf8 = byte != 0xc0 && byte != 0xc1;
-        if (in_utf8 && bpe->byte_ids[byte] == NONE)
+        if (in_utf8 && (falls_back ? bpe->fallback_ids : bpe->byte_ids)[byte] == NONE)
             return false;
     }
     return true;
@@ -168,19 +179,58 @@ static void push_pair(const slao_bpe *bpe, slao_bpe_workspace *w, int32_t left, 
         heap_push(w, (struct slao_bpe_pair){found->rank, left, found->result});
 }
 
+static void add_symbol(struct slao_bpe_symbol *symbols, int32_t *count, int32_t id) {
+    symbols[*count] = (struct slao_bpe_symbol){id, *count - 1, *count + 1};
+    ++*count;
+}
+
 /* One symbol per byte that has a token; returns how many. */
-static int32_t set_symbols(const slao_bpe *bpe, struct slao_bpe_symbol *symbols, const char *piece,
-                           size_t size) {
+static int32_t set_byte_symbols(const slao_bpe *bpe, struct slao_bpe_symbol *symbols,
+                                const char *piece, size_t size) {
     int32_t count = 0;
     for (size_t i = 0; i < size; i++) {
         int32_t id = bpe->byte_ids[(unsigned char)piece[i]];
-        if (id == NONE)
-            continue;
-        symbols[count] = (struct slao_bpe_symbol){id, count - 1, count + 1};
-        count++;
+        if (id != NONE)
+            add_symbol(symbols, &count, id);
     }
-    if (count)
-        symbols[count - 1].next = NONE;
+    return count;
+}
+
+/* Symbols of the bytes of a character; false where one of them has none. */
+static bool fall_back(const slao_bpe *bpe, struct slao_bpe_symbol *symbols, int32_t *count,
+                      const char *character, size_t width) {
+    for (size_t i = 0; i < width; i++) {
+        if (bpe->fallback_ids[(unsigned char)character[i]] == NONE)
+            return false;
+    }
+    for (size_t i = 0; i < width; i++)
+        add_symbol(symbols, count, bpe->fallback_ids[(unsigned char)character[i]]);
+    return true;
+}
+
+/* One symbol per character, more where it falls back to bytes; returns how many: never more than
+ * bytes. An unknown token waits for the next character that has a token, behind bytes that fall
+ * back in between: so does tokenizers. */
+static int32_t set_character_symbols(const slao_bpe *bpe, struct slao_bpe_symbol *symbols,
+                                     const char *piece, size_t size) {
+    const slao_bpe_options *o = &bpe->options;
+    int32_t count = 0;
+    bool unknown_waits = false;
+    for (size_t at = 0, width; at < size; at += width) {
+        int32_t point;
+        width = slao_utf8_read(piece + at, size - at, &point);
+        int32_t id = width == 1 ? bpe->byte_ids[(unsigned char)piece[at]]
+                                : slao_vocabulary_find(bpe->vocabulary, piece + at, width);
+        if (id == NONE && o->byte_fallback && fall_back(bpe, symbols, &count, piece + at, width))
+            continue;
+        if (unknown_waits && (id != NONE || !o->fuse_unknown))
+            add_symbol(symbols, &count, o->unknown);
+        unknown_waits = id == NONE && o->unknown != NONE;
+        if (id != NONE)
+            add_symbol(symbols, &count, id);
+    }
+    if (unknown_waits)
+        add_symbol(symbols, &count, o->unknown);
     return count;
 }
 
@@ -212,6 +262,10 @@ static void merge_all(const slao_bpe *bpe, slao_bpe_workspace *w, int32_t count)
 /* The token that the piece is as a whole, or NONE. */
 static slao_status whole_token(const slao_bpe *bpe, slao_bpe_workspace *w, const char *piece,
                                size_t size, int32_t *id) {
+    if (!bpe->options.byte_level) {
+        *id = slao_vocabulary_find(bpe->vocabulary, piece, size);
+        return SLAO_OK;
+    }
     SLAO_TRY(slao_grow(&w->letters, &w->letters_capacity, SLAO_LETTER_MOST * size, 1));
     size_t count = 0;
     for (size_t i = 0; i < size; i++)
@@ -223,14 +277,17 @@ static slao_status whole_token(const slao_bpe *bpe, slao_bpe_workspace *w, const
 slao_status slao_bpe_encode(const slao_bpe *bpe, slao_bpe_workspace *w, const char *piece,
                             size_t size, slao_ids *ids) {
     SLAO_INVARIANT(size <= INT32_MAX);
-    if (size && bpe->ignore_merges) {
+    if (size && bpe->options.ignore_merges) {
         int32_t id;
         SLAO_TRY(whole_token(bpe, w, piece, size, &id));
         if (id != NONE)
             return slao_ids_add(ids, id);
     }
     SLAO_TRY(slao_grow(&w->symbols, &w->symbols_capacity, size, sizeof *w->symbols));
-    int32_t count = set_symbols(bpe, w->symbols, piece, size);
+    int32_t count = (bpe->options.byte_level ? set_byte_symbols
+                                             : set_character_symbols)(bpe, w->symbols, piece, size);
+    if (count)
+        w->symbols[count - 1].next = NONE;
     if (bpe->n_slots) {
         /* A merge takes one pair away and adds two at most. */
         SLAO_TRY(slao_grow(&w->heap, &w->heap_capacity, 3 * size, sizeof *w->heap));

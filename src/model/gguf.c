@@ -393,16 +393,22 @@ slao_status slao_gguf_integer(const slao_gguf *gguf, const char *key, int64_t *v
     return SLAO_OK;
 }
 
+static double real_at(const unsigned char *bytes, value_type type) {
+    double value;
+    float narrow;
+    if (type == F64) {
+        memcpy(&value, bytes, sizeof value);
+        return value;
+    }
+    memcpy(&narrow, bytes, sizeof narrow);
+    return (double)narrow;
+}
+
 slao_status slao_gguf_real(const slao_gguf *gguf, const char *key, double *value, bool *found) {
     const entry *e;
     SLAO_TRY(find_entry(gguf, key, REAL, false, &e, found));
-    if (e && e->type == F64) {
-        memcpy(value, e->bytes, sizeof *value);
-    } else if (e) {
-        float narrow;
-        memcpy(&narrow, e->bytes, sizeof narrow);
-        *value = (double)narrow;
-    }
+    if (e)
+        *value = real_at(e->bytes, e->type);
     return SLAO_OK;
 }
 
@@ -434,5 +440,18 @@ slao_status slao_gguf_integers(const slao_gguf *gguf, const char *key, const int
         *values = e->integers;
         *count = e->count;
     }
+    return SLAO_OK;
+}
+
+slao_status slao_gguf_reals(const slao_gguf *gguf, const char *key, double **values, int64_t *count,
+                            bool *found) {
+    const entry *e;
+    SLAO_TRY(find_entry(gguf, key, REAL, true, &e, found));
+    if (!e)
+        return SLAO_OK;
+    SLAO_TRY(slao_allocate(values, (size_t)e->count, sizeof **values));
+    for (int64_t i = 0; i < e->count; i++)
+        (*values)[i] = real_at(e->bytes + (size_t)i * types[e->element].size, e->element);
+    *count = e->count;
     return SLAO_OK;
 }

@@ -36,4 +36,8 @@ slao_status slao_gguf_texts(const slao_gguf *gguf, const char *key, const char *
 slao_status slao_gguf_integers(const slao_gguf *gguf, const char *key, const int64_t **values,
                                int64_t *count, bool *found);
 
+/* As above, for floats of both widths; the caller frees *values. */
+slao_status slao_gguf_reals(const slao_gguf *gguf, const char *key, double **values, int64_t *count,
+                            bool *found);
+
 #endif

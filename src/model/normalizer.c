@@ -1,87 +1,120 @@
 #include "model/normalizer.h"
 
 #include "base/memory.h"
-#include "model/unicode_ranges.h"
-#include "model/utf8.h"
+#include "model/nfc.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
 
-typedef struct {
-    char *bytes;
-    size_t size, capacity;
-} buffer;
+typedef struct step step;
 
-static slao_status append(buffer *to, const void *bytes, size_t size) {
-    SLAO_TRY(slao_grow(&to->bytes, &to->capacity, to->size + size, 1));
-    if (size)
-        memcpy(to->bytes + to->size, bytes, size);
-    to->size += size;
+struct step {
+    /* Appends the changed text, or sets *same where nothing changes. */
+    slao_status (*run)(const step *s, const char *text, size_t size, slao_bytes *to, bool *same);
+    char *pattern, *content; /* NULL where a step has none */
+};
+
+struct slao_normalizer {
+    step *steps;
+    size_t n_steps, capacity;
+};
+
+slao_status slao_normalizer_new(slao_normalizer **normalizer) {
+    return slao_allocate(normalizer, 1, sizeof **normalizer);
+}
+
+void slao_normalizer_free(slao_normalizer *n) {
+    if (!n)
+        return;
+    for (size_t i = 0; i < n->n_steps; i++) {
+        free(n->steps[i].pattern);
+        free(n->steps[i].content);
+    }
+    free(n->steps);
+    free(n);
+}
+
+static slao_status run_nfc(const step *s, const char *text, size_t size, slao_bytes *to,
+                           bool *same) {
+    (void)s;
+    *same = slao_is_surely_nfc(text, size);
+    return *same ? SLAO_OK : slao_nfc(text, size, to);
+}
+
+static slao_status run_prepend(const step *s, const char *text, size_t size, slao_bytes *to,
+                               bool *same) {
+    *same = size == 0;
+    if (*same)
+        return SLAO_OK;
+    SLAO_TRY(slao_bytes_add(to, s->content, strlen(s->content)));
+    return slao_bytes_add(to, text, size);
+}
+
+static slao_status run_replace(const step *s, const char *text, size_t size, slao_bytes *to,
+                               bool *same) {
+    *same = !memmem(text, size, s->pattern, strlen(s->pattern));
+    return *same ? SLAO_OK : slao_bytes_add_replaced(to, text, size, s->pattern, s->content);
+}
+
+/* Appends a step, with copies of its texts. */
+static slao_status add_step(slao_normalizer *n, step s, const char *pattern, const char *content) {
+    SLAO_TRY(slao_grow(&n->steps, &n->capacity, n->n_steps + 1, sizeof *n->steps));
+    if (pattern)
+        SLAO_TRY(slao_copy_text(&s.pattern, pattern));
+    slao_status status = content ? slao_copy_text(&s.content, content) : SLAO_OK;
+    if (status != SLAO_OK) {
+        free(s.pattern);
+        return status;
+    }
+    n->steps[n->n_steps++] = s;
     return SLAO_OK;
 }
 
-static slao_status append_normal(buffer *to, const char *text, size_t size) {
-    if (!size)
-        return SLAO_OK;
-    utf8proc_uint8_t *normal = NULL;
-    utf8proc_ssize_t count = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)size,
-                                          &normal, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
-    if (count < 0)
-        return slao_fail(count == UTF8PROC_ERROR_NOMEM ? SLAO_NO_RESOURCE : SLAO_BROKEN,
-                         "utf8proc cannot normalise a text of %zu bytes: %s", size,
-                         utf8proc_errmsg(count));
-    slao_status status = append(to, normal, (size_t)count);
-    free(normal);
-    return status;
+slao_status slao_normalizer_add_nfc(slao_normalizer *n) {
+    return add_step(n, (step){.run = run_nfc}, NULL, NULL);
 }
 
-static bool is_young(int32_t point) {
-    size_t low = 0, high = sizeof slao_young_marks / sizeof *slao_young_marks;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (point > slao_young_marks[middle].last)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < sizeof slao_young_marks / sizeof *slao_young_marks &&
-           point >= slao_young_marks[low].first;
+slao_status slao_normalizer_add_prepend(slao_normalizer *n, const char *text) {
+    return add_step(n, (step){.run = run_prepend}, NULL, text);
 }
 
-static bool is_ascii(const char *text, size_t size) {
-    unsigned char bits = 0;
-    for (size_t i = 0; i < size; i++)
-        bits |= (unsigned char)text[i];
-    return bits < 0x80;
+slao_status slao_normalizer_add_replace(slao_normalizer *n, const char *pattern,
+                                        const char *content) {
+    SLAO_INVARIANT(*pattern);
+    return add_step(n, (step){.run = run_replace}, pattern, content);
 }
 
-slao_status slao_normalize_nfc(const char *text, size_t size, char **normal, size_t *normal_size) {
-    *normal = NULL;
-    *normal_size = 0;
-    if (is_ascii(text, size))
-        return SLAO_OK;
-    buffer to = {0};
-    size_t start = 0; /* of the stretch without young characters */
-    slao_status status = SLAO_OK;
-    for (size_t at = 0; at < size && status == SLAO_OK;) {
-        int32_t point;
-        size_t count = slao_utf8_read(text + at, size - at, &point);
-        if (is_young(point)) {
-            status = append_normal(&to, text + start, at - start);
-            if (status == SLAO_OK)
-                status = append(&to, text + at, count);
-            start = at + count;
-        }
-        at += count;
+bool slao_normalizer_is_empty(const slao_normalizer *n) {
+    return n->n_steps == 0;
+}
+
+void slao_normalizer_workspace_free(slao_normalizer_workspace *w) {
+    for (int i = 0; i < 2; i++)
+        slao_bytes_free(&w->texts[i]);
+}
+
+slao_status slao_normalizer_run(const slao_normalizer *n, slao_normalizer_workspace *w,
+                                const char *text, size_t size, const char **normal,
+                                size_t *normal_size) {
+    int next = 0;
+    for (size_t i = 0; i < n->n_steps; i++) {
+        slao_bytes *to = &w->texts[next];
+        bool same;
+        to->count = 0;
+        SLAO_TRY(n->steps[i].run(&n->steps[i], text, size, to, &same));
+        if (same)
+            continue;
+        if (to->count > INT32_MAX)
+            return slao_fail(SLAO_BAD_INPUT,
+                             "a text of %zu bytes is %zu bytes long when normalised: split it into "
+                             "lines",
+                             size, to->count);
+        text = to->items;
+        size = to->count;
+        next = !next;
     }
-    if (status == SLAO_OK)
-        status = append_normal(&to, text + start, size - start);
-    if (status != SLAO_OK) {
-        free(to.bytes);
-        return status;
-    }
-    *normal = to.bytes;
-    *normal_size = to.size;
+    *normal = text;
+    *normal_size = size;
     return SLAO_OK;
 }

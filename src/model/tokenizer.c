@@ -2,8 +2,6 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "model/byte_level.h"
-#include "model/normalizer.h"
 #include "model/tokenizer_parts.h"
 #include "model/utf8.h"
 
@@ -13,9 +11,10 @@
 
 static slao_status new_parts(slao_tokenizer *t) {
     SLAO_TRY(slao_vocabulary_new(&t->vocabulary));
-    SLAO_TRY(slao_vocabulary_new(&t->added_texts));
     SLAO_TRY(slao_added_tokens_new(&t->added));
+    SLAO_TRY(slao_normalizer_new(&t->normalizer));
     SLAO_TRY(slao_pretokenizer_new(&t->pretokenizer));
+    SLAO_TRY(slao_detokenizer_new(&t->detokenizer));
     t->bos = t->eos = -1;
     return SLAO_OK;
 }
@@ -40,10 +39,38 @@ static slao_status read_from(slao_tokenizer *t, const char *path) {
     return status;
 }
 
+slao_status slao_tokenizer_config_path(char **config, const char *path) {
+    const char *slash = strrchr(path, '/');
+    int folder = slash ? (int)(slash - path) + 1 : 0;
+    return slao_format(config, "%.*s%s", folder, path, "tokenizer_config.json");
+}
+
+/* Adds the hash of the file that says which tokens begin and end a text, where there is one. */
+static slao_status add_config_hash(slao_hash *hash, const char *config) {
+    slao_hash more;
+    slao_hasher *hasher;
+    if (!slao_is_file(config))
+        return SLAO_OK;
+    SLAO_TRY(slao_hash_file(&more, config));
+    SLAO_TRY(slao_hasher_new(&hasher));
+    slao_hash_hash(hasher, *hash);
+    slao_hash_hash(hasher, more);
+    *hash = slao_hash_value(hasher);
+    slao_hasher_free(hasher);
+    return SLAO_OK;
+}
+
 slao_status slao_tokenizer_hash(slao_hash *hash, const char *path) {
-    char *file;
+    char *file, *config = NULL;
     SLAO_TRY(find_file(&file, path));
-    slao_status status = slao_hash_file(hash, file);
+    slao_status status;
+    SLAO_TRY_GOTO(status, slao_hash_file(hash, file), done);
+    if (ends_with(file, ".json")) {
+        SLAO_TRY_GOTO(status, slao_tokenizer_config_path(&config, file), done);
+        SLAO_TRY_GOTO(status, add_config_hash(hash, config), done);
+    }
+done:
+    free(config);
     free(file);
     return status;
 }
@@ -64,15 +91,16 @@ void slao_tokenizer_free(slao_tokenizer *t) {
     if (!t)
         return;
     slao_bpe_free(t->bpe);
+    slao_detokenizer_free(t->detokenizer);
     slao_pretokenizer_free(t->pretokenizer);
+    slao_normalizer_free(t->normalizer);
     slao_added_tokens_free(t->added);
-    slao_vocabulary_free(t->added_texts);
     slao_vocabulary_free(t->vocabulary);
     free(t);
 }
 
 int64_t slao_tokenizer_find(const slao_tokenizer *t, const char *content, size_t size) {
-    int32_t id = slao_vocabulary_find(t->added_texts, content, size);
+    int32_t id = slao_added_tokens_find(t->added, content, size);
     return id >= 0 ? id : slao_vocabulary_find(t->vocabulary, content, size);
 }
 
@@ -87,22 +115,22 @@ slao_status slao_tokenizer_add_token(slao_tokenizer *t, const char *content, siz
                          "the added token \"%.*s\" has id %" PRId64
                          ", but the vocabulary says otherwise",
                          shown, content, token.id);
-    char *normal = NULL;
-    size_t normal_size;
-    if (t->nfc && token.normalized)
-        SLAO_TRY(slao_normalize_nfc(content, size, &normal, &normal_size));
-    const char *text = normal ? normal : content;
-    size_t text_size = normal ? normal_size : size;
-    slao_status status = slao_added_tokens_add(t->added, text, text_size, token);
+    const char *normal = content;
+    size_t normal_size = size;
+    slao_normalizer_workspace w = {0};
+    slao_status status = SLAO_OK;
+    if (token.normalized)
+        status = slao_normalizer_run(t->normalizer, &w, content, size, &normal, &normal_size);
     if (status == SLAO_OK)
-        status = slao_vocabulary_add(t->added_texts, text, text_size, token.id);
-    free(normal);
+        status = slao_added_tokens_add(t->added, content, size, normal, normal_size, token);
+    slao_normalizer_workspace_free(&w);
     return status;
 }
 
 /* Memory of one call of slao_tokenizer_encode. */
 typedef struct {
     slao_pieces raw, normal;
+    slao_normalizer_workspace change;
     slao_pretokenizer_workspace cut;
     slao_bpe_workspace merge;
 } workspace;
@@ -110,14 +138,15 @@ typedef struct {
 static void free_workspace(workspace *w) {
     slao_pieces_free(&w->raw);
     slao_pieces_free(&w->normal);
+    slao_normalizer_workspace_free(&w->change);
     slao_pretokenizer_workspace_free(&w->cut);
     slao_bpe_workspace_free(&w->merge);
 }
 
-/* Text between added tokens. */
+/* Text between added tokens. `is_start`: the whole text begins with it. */
 static slao_status encode_text(const slao_tokenizer *t, workspace *w, const char *text, size_t size,
-                               slao_ids *ids) {
-    SLAO_TRY(slao_pretokenizer_cut(t->pretokenizer, &w->cut, text, size));
+                               bool is_start, slao_ids *ids) {
+    SLAO_TRY(slao_pretokenizer_cut(t->pretokenizer, &w->cut, text, size, is_start));
     for (size_t i = 0; i < w->cut.pieces.count; i++) {
         const slao_piece *piece = &w->cut.pieces.items[i];
         SLAO_TRY(slao_bpe_encode(t->bpe, &w->merge, piece->text, piece->size, ids));
@@ -127,21 +156,19 @@ static slao_status encode_text(const slao_tokenizer *t, workspace *w, const char
 
 /* Text between the added tokens of the raw text. */
 static slao_status encode_raw(const slao_tokenizer *t, workspace *w, const char *text, size_t size,
-                              slao_ids *ids) {
-    char *normal = NULL;
-    size_t normal_size;
-    if (t->nfc)
-        SLAO_TRY(slao_normalize_nfc(text, size, &normal, &normal_size));
+                              bool is_start, slao_ids *ids) {
+    SLAO_TRY(slao_normalizer_run(t->normalizer, &w->change, text, size, &text, &size));
     w->normal.count = 0;
-    slao_status status = slao_added_tokens_cut(t->added, true, normal ? normal : text,
-                                               normal ? normal_size : size, &w->normal);
-    for (size_t i = 0; i < w->normal.count && status == SLAO_OK; i++) {
+    SLAO_TRY(slao_added_tokens_cut(t->added, true, text, size, &w->normal));
+    for (size_t i = 0; i < w->normal.count; i++) {
         const slao_piece *piece = &w->normal.items[i];
-        status = piece->id == SLAO_PIECE_IS_TEXT ? encode_text(t, w, piece->text, piece->size, ids)
-                                                 : slao_ids_add(ids, piece->id);
+        if (piece->id == SLAO_PIECE_IS_TEXT)
+            SLAO_TRY(
+                encode_text(t, w, piece->text, piece->size, is_start && piece->text == text, ids));
+        else
+            SLAO_TRY(slao_ids_add(ids, piece->id));
     }
-    free(normal);
-    return status;
+    return SLAO_OK;
 }
 
 static slao_status encode_valid(const slao_tokenizer *t, workspace *w, const char *text,
@@ -150,7 +177,7 @@ static slao_status encode_valid(const slao_tokenizer *t, workspace *w, const cha
     for (size_t i = 0; i < w->raw.count; i++) {
         const slao_piece *piece = &w->raw.items[i];
         if (piece->id == SLAO_PIECE_IS_TEXT)
-            SLAO_TRY(encode_raw(t, w, piece->text, piece->size, ids));
+            SLAO_TRY(encode_raw(t, w, piece->text, piece->size, piece->text == text, ids));
         else
             SLAO_TRY(slao_ids_add(ids, piece->id));
     }
@@ -176,39 +203,56 @@ slao_status slao_tokenizer_encode(const slao_tokenizer *t, const char *text, siz
     return status;
 }
 
+/* The text of a token, or NULL where the id stands for none or is left out. */
+static const char *token_text(const slao_tokenizer *t, int64_t id, bool skip_special,
+                              size_t *size) {
+    bool special = false;
+    const char *text = slao_added_tokens_text(t->added, id, size, &special);
+    if (!text)
+        text = slao_vocabulary_text(t->vocabulary, id, size);
+    return special && skip_special ? NULL : text;
+}
+
 slao_status slao_tokenizer_decode(const slao_tokenizer *t, const int32_t *ids, size_t count,
                                   bool skip_special, char **text, size_t *size) {
-    char *bytes = NULL;
-    size_t used = 0, capacity = 0;
-    slao_status status = slao_grow(&bytes, &capacity, 1, 1);
+    slao_texts texts = {0};
+    slao_status status = SLAO_OK;
     for (size_t i = 0; i < count && status == SLAO_OK; i++) {
         size_t length;
-        const char *token = slao_vocabulary_text(t->added_texts, ids[i], &length);
-        bool left_out = token && skip_special && slao_added_tokens_is_special(t->added, ids[i]);
-        if (!token)
-            token = slao_vocabulary_text(t->vocabulary, ids[i], &length);
-        if (token && !left_out) {
-            status = slao_grow(&bytes, &capacity, used + length + 1, 1);
-            if (status == SLAO_OK) {
-                slao_byte_level_decode(token, length, bytes + used, &length);
-                used += length;
-            }
-        }
+        const char *token = token_text(t, ids[i], skip_special, &length);
+        if (token)
+            status = slao_texts_add(&texts, token, length);
     }
-    if (status != SLAO_OK) {
-        free(bytes);
-        bytes = NULL;
-        used = 0;
-    } else {
-        bytes[used] = '\0';
+    if (status == SLAO_OK)
+        status = slao_detokenizer_run(t->detokenizer, &texts);
+    if (status == SLAO_OK)
+        status = slao_bytes_add(&texts.bytes, "", 1);
+    *text = NULL;
+    *size = 0;
+    if (status == SLAO_OK) {
+        *text = texts.bytes.items;
+        *size = texts.bytes.count - 1;
+        texts.bytes = (slao_bytes){0};
     }
-    *text = bytes;
-    *size = used;
+    slao_texts_free(&texts);
     return status;
 }
 
+slao_status slao_tokenizer_decode_start(const slao_tokenizer *t, const int32_t *ids, size_t count,
+                                        bool skip_special, char **text, size_t *size) {
+    bool open = slao_detokenizer_falls_back(t->detokenizer);
+    while (open && count) {
+        size_t length;
+        unsigned char byte;
+        const char *token = token_text(t, ids[count - 1], skip_special, &length);
+        open = !token || slao_is_fallback_token(token, length, &byte);
+        count -= open;
+    }
+    return slao_tokenizer_decode(t, ids, count, skip_special, text, size);
+}
+
 int64_t slao_tokenizer_vocabulary(const slao_tokenizer *t) {
-    int64_t model = slao_vocabulary_end(t->vocabulary), added = slao_vocabulary_end(t->added_texts);
+    int64_t model = slao_vocabulary_end(t->vocabulary), added = slao_added_tokens_end(t->added);
     return model > added ? model : added;
 }
 

@@ -7,12 +7,13 @@
 #include <string.h>
 #include <xxhash.h>
 
-enum { NONE = -1, MOST_IDS = 1 << 24 };
+enum { NONE = -1, MOST_IDS = 1 << 21 };
 
 typedef struct {
-    size_t start, size;
-    bool used;
-} entry;
+    uint32_t start, size;
+} entry; /* start UNUSED: no such id */
+
+static const uint32_t UNUSED = UINT32_MAX;
 
 struct slao_vocabulary {
     char *bytes; /* all texts, one after the other */
@@ -60,7 +61,7 @@ static slao_status double_slots(slao_vocabulary *v) {
     v->n_slots = n_slots;
     for (size_t id = 0; id < v->n_entries; id++) {
         const entry *e = &v->entries[id];
-        if (e->used)
+        if (e->start != UNUSED)
             *slot_of(v, v->bytes + e->start, e->size) = (int32_t)id;
     }
     return SLAO_OK;
@@ -76,20 +77,23 @@ slao_status slao_vocabulary_add(slao_vocabulary *v, const char *text, size_t siz
         return slao_fail(SLAO_BAD_INPUT, "the token \"%.*s\" is there twice: ids %d and %" PRId64,
                          shown, text, slao_vocabulary_find(v, text, size), id);
     size_t index = (size_t)id;
-    if (index < v->n_entries && v->entries[index].used)
+    if (index < v->n_entries && v->entries[index].start != UNUSED)
         return slao_fail(SLAO_BAD_INPUT,
                          "id %" PRId64 " is there twice, the second time for \"%.*s\"", id, shown,
                          text);
+    if (size >= UNUSED - v->n_bytes)
+        return slao_fail(SLAO_BAD_INPUT, "the tokens are longer than 4 GB together, at id %" PRId64,
+                         id);
     if (2 * (v->count + 1) > v->n_slots)
         SLAO_TRY(double_slots(v));
     SLAO_TRY(slao_grow(&v->entries, &v->entries_capacity, index + 1, sizeof *v->entries));
     SLAO_TRY(slao_grow(&v->bytes, &v->bytes_capacity, v->n_bytes + size + 1, 1));
     for (; v->n_entries <= index; v->n_entries++)
-        v->entries[v->n_entries] = (entry){0};
+        v->entries[v->n_entries] = (entry){UNUSED, 0};
     int32_t *slot = slot_of(v, text, size);
     if (size)
         memcpy(v->bytes + v->n_bytes, text, size);
-    v->entries[index] = (entry){.start = v->n_bytes, .size = size, .used = true};
+    v->entries[index] = (entry){(uint32_t)v->n_bytes, (uint32_t)size};
     v->n_bytes += size;
     v->count++;
     *slot = (int32_t)id;
@@ -101,7 +105,7 @@ int32_t slao_vocabulary_find(const slao_vocabulary *v, const char *text, size_t 
 }
 
 const char *slao_vocabulary_text(const slao_vocabulary *v, int64_t id, size_t *size) {
-    if (id < 0 || id >= (int64_t)v->n_entries || !v->entries[id].used)
+    if (id < 0 || id >= (int64_t)v->n_entries || v->entries[id].start == UNUSED)
         return NULL;
     *size = v->entries[id].size;
     return v->bytes + v->entries[id].start;

@@ -5,17 +5,17 @@
 
 import json
 import pathlib
-import random
 import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 import tokenizer_reference as reference
-from tokenizers import AddedToken, normalizers, pre_tokenizers
+from random_texts import random_texts
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
 slao, program, model, folder = sys.argv[1:5]
 folder = pathlib.Path(folder)
-n_random = int(sys.argv[5]) if len(sys.argv) > 5 else 2000
+n_random = int(sys.argv[5]) if len(sys.argv) > 5 else 1000
 
 NASTY = [
     "", " ", "  ", "a", "Hello, world!", "Hello  world   !  ", " leading", "trailing ", "\t\ttabs\t", "a\rb\r\rc", "\r", " \r ",
@@ -39,28 +39,9 @@ INVALID = [
     b"<|im_start|\xff>", b"<|im_start|>\xe2\x82<|im_end|>", b"\xc3\xa9\xc3", b"caf\xe9", b"\xed\xa0\xbd\xed\xb1\x8d", b"\x00\xff\x00",
 ]
 
-# Pieces that random texts are put together from.
+# Pieces that random texts hold now and then: they look like added tokens, and like what stands beside them.
 PIECES = ["<|im_start|>", "<|im_end|>", "<|", "|>", "<mark>", "mark", " mark ", "caf\u00e9", "cafe\u0301", " ", "  ", "\n", "\r\n", "\t", "\u3000", "'s", "'LL", "'ſ",
           "12", "٣", "the", " and", "ing", ".", "!!", "\u0301", "\u0345", "\u180e", "\x00", "\U00011930\U00011935", "_", "^^", "=="]
-
-
-def random_text(draw):
-    def character():
-        kind = draw.random()
-        if kind < 0.3:
-            return chr(draw.randrange(0x20, 0x7f))
-        if kind < 0.4:
-            return chr(draw.randrange(0x80, 0x800))
-        if kind < 0.7:
-            return draw.choice(PIECES)
-        if kind < 0.8:
-            return chr(draw.randrange(0x300, 0x370))
-        while True:
-            point = draw.randrange(0x110000 if draw.random() < 0.2 else 0x20000)
-            if not 0xD800 <= point < 0xE000:
-                return chr(point)
-
-    return "".join(character() for _ in range(draw.choice((1, 2, 3, 5, 8, 20, 60))))
 
 
 def every_point():
@@ -106,8 +87,7 @@ assert json.loads(twice)[:3] == [encoding.ids for encoding in default.encode_bat
 
 
 def fuzz(seed):
-    draw = random.Random(seed)
-    return NASTY + INVALID + [random_text(draw) for _ in range(n_random)]
+    return NASTY + INVALID + random_texts(seed, n_random, PIECES)
 
 
 check(model, default, fuzz(1), "default model")
@@ -132,6 +112,7 @@ PIECES += ["<left>", "<right>", " <left>", "<right> \t", "\t\t", "= ", "===", "^
 VARIANTS = {
     "gpt-2": (None, None), "smollm": (merges_as_lines, None), "llama-bpe": (None, None), "qwen2": (merges_as_lines, None),
     "digit runs": (None, pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=False), reference.byte_level()])),
+    "prefix": (None, pre_tokenizers.ByteLevel(add_prefix_space=True)),
     "nested": (None, pre_tokenizers.Sequence([pre_tokenizers.Sequence([reference.split(reference.QWEN2)]), reference.byte_level()])),
 }
 for name, (change, pre_tokenizer) in VARIANTS.items():
@@ -145,6 +126,28 @@ for name, (change, pre_tokenizer) in VARIANTS.items():
     check(folder / name, tokenizer, fuzz(name), f"tokenizer.json, {name}")
     if name in ("smollm", "qwen2"):
         check(folder / name, tokenizer, every_point(), f"every character, {name}")
+
+# The small vocabularies of every manner, and one of them as a GGUF file of SentencePiece's, whose merges follow from scores.
+for path in sorted((pathlib.Path(__file__).parents[1] / "fixtures/tokenizers").iterdir()):
+    check(path, Tokenizer.from_file(str(path / "tokenizer.json")), fuzz(path.name), f"small, {path.name}")
+llama2 = json.loads((path.parent / "llama2/tokenizer.json").read_text())
+vocabulary = llama2["model"]["vocab"]
+scores = {token: -float(id // 2) for token, id in vocabulary.items()}  # pairs of equal scores
+ranked = [(scores[token], cut, len(token) - cut, -id, token) for token, id in vocabulary.items() for cut in range(1, len(token))
+          if token[:cut] in vocabulary and token[cut:] in vocabulary]
+merges = [(token[:cut], token[cut:]) for _, cut, _, _, token in sorted(ranked, reverse=True)]
+types = {"<unk>": 2, "<s>": 3, "</s>": 3}
+for leading in (True, False):
+    llama2["normalizer"]["normalizers"] = llama2["normalizer"]["normalizers"][0 if leading else 1:]
+    llama2["decoder"]["decoders"] = llama2["decoder"]["decoders"][:4 if leading else 3]
+    llama2["added_tokens"] = [token for token in llama2["added_tokens"] if token["content"] in types]
+    tokenizer = Tokenizer.from_str(json.dumps(llama2))
+    tokenizer.model = models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
+    reference.write_gguf(folder / "llama2.gguf", {
+        "tokenizer.ggml.model": "llama", "tokenizer.ggml.tokens": list(vocabulary), "tokenizer.ggml.scores": list(scores.values()),
+        "tokenizer.ggml.token_type": [types.get(token, 1) for token in vocabulary], "tokenizer.ggml.unknown_token_id": 0,
+        **({} if leading else {"tokenizer.ggml.add_space_prefix": False})})
+    check(folder / "llama2.gguf", tokenizer, fuzz("llama2.gguf"), f"small, GGUF with scores, {'with' if leading else 'without'} a space in front")
 
 print(f"{compared} comparisons, {faults} differences")
 sys.exit(faults != 0 or compared < 20000)

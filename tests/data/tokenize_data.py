@@ -16,19 +16,7 @@ slao, program, model, data, folder = sys.argv[1:6]
 folder = pathlib.Path(folder)
 
 
-def strings(value):
-    """Every text of a JSON document, in order."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (list, dict)):
-        for member in value.values() if isinstance(value, dict) else value:
-            yield from strings(member)
-
-
-texts = {}  # as an ordered set
-for path in sorted(pathlib.Path(data).glob("*/**/*.json")):
-    texts.update(dict.fromkeys(strings(json.loads(path.read_text()))))
-texts = list(texts)
+texts = reference.data_texts(data)
 assert len(texts) >= LEAST, f"only {len(texts)} different texts under {data}, fewer than {LEAST}"
 
 metadata = reference.Gguf(model).metadata

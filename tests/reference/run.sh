@@ -12,6 +12,15 @@ if [ ! -x "$python" ]; then
   /usr/bin/python3 -m venv "$SLAO_ROOT/build/reference"
   "$SLAO_ROOT/build/reference/bin/pip" install --quiet torch transformers peft tokenizers safetensors gguf
 fi
+# Vocabularies of real models: of the packages that hold them only the wheels, for their files.
+vocabularies=$SLAO_ROOT/build/reference/vocabularies
+if [ ! -d "$vocabularies/mistral-scores" ]; then
+  say "fetching llama-models, mistral-common and dashscope for their vocabularies"
+  "$python" -m pip install --quiet tokenizers==0.23.3 sentencepiece tiktoken protobuf
+  "$python" -m pip download --quiet --no-deps -d "$SLAO_ROOT/build/reference/wheels" \
+    llama-models==0.3.0 mistral-common==1.13.1 dashscope==2.0.2
+  "$python" "$here/make_vocabularies.py" "$SLAO_ROOT/build/reference/wheels" "$vocabularies"
+fi
 setup_mpi
 export SLAO=$SLAO_ROOT/build/ci/slao SLAO_MODEL SLAO_DATA=$data SLAO_SOURCE=$SLAO_ROOT
 for script in "$here"/compare_*.py; do
