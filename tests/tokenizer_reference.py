@@ -128,19 +128,29 @@ def differences(program, model, tokenizer, texts, name, chunk=50_000):
     return found
 
 
-def compared(program, model, tokenizer, texts):
-    """Per text: its bytes, and of slao and of `tokenizers` the ids, what they decode to, and the same without special tokens."""
-    raw = [text.encode() if isinstance(text, str) else text for text in texts]
+def tokenized(program, model, raw):
+    """Per text (bytes) slao's ids, what they decode to, and the same without special tokens."""
     sent = b"".join(struct.pack("<I", len(text)) + text for text in raw)
     results = Results(subprocess.run([program, model], input=sent, stdout=subprocess.PIPE, check=True).stdout)
     ours = [results.text() for _ in raw]
     assert results.at == len(results.data), "tokenize_texts wrote more than it was asked for"
+    return ours
+
+
+def ids_of(program, model, raw):
+    return [ids for ids, _, _ in tokenized(program, model, raw)]
+
+
+def compared(program, model, tokenizer, texts):
+    """Per text: its bytes, and of slao and of `tokenizers` the ids, what they decode to, and the same without special tokens."""
+    raw = [text.encode() if isinstance(text, str) else text for text in texts]
+    ours = tokenized(program, model, raw)
     wanted = [encoding.ids for encoding in tokenizer.encode_batch_fast([text.decode(errors="replace") for text in raw], add_special_tokens=False)]
     ids = [result[0] for result in ours]
     whole = tokenizer.decode_batch(ids, skip_special_tokens=False)
     plain = tokenizer.decode_batch(ids, skip_special_tokens=True)
-    for text, ours, *theirs in zip(raw, ours, wanted, whole, plain):
-        yield text, [ours[0], *(part.decode(errors="replace") for part in ours[1:])], theirs
+    for text, result, *theirs in zip(raw, ours, wanted, whole, plain):
+        yield text, [result[0], *(part.decode(errors="replace") for part in result[1:])], theirs
 
 
 def strings(value):

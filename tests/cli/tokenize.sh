@@ -24,6 +24,11 @@ refuses 2 "$work/none.gguf" "$SLAO" tokenize --model "$work/none.gguf"
 refuses 2 "$work/none" "$SLAO" tokenize --model "$SLAO_MODEL" "$work/none"
 mkdir "$work/empty"
 refuses 2 "tokenizer.json" "$SLAO" tokenize --model "$work/empty"
+mkdir "$work/hostile"
+"$python" -c 'print("{\"model\":" * 1000000)' >"$work/hostile/tokenizer.json"
+refuses 2 "$work/hostile/tokenizer.json:1:" "$SLAO" tokenize --model "$work/hostile"
+echo '{"model": {"vocab": {"a": -5}, "merges": []}, "decoder": {"type": "ByteLevel"}}' >"$work/hostile/tokenizer.json"
+refuses 2 "$work/hostile/tokenizer.json: model.vocab: the id -5" "$SLAO" tokenize --model "$work/hostile"
 
 # A word of 200 KB of one letter, and a line of 3 MB, within the time of a test.
 "$python" -c 'print("a" * 200000); print("word and 123 words " * 160000)' | timeout 20 "$SLAO" tokenize --model "$SLAO_MODEL" | wc -l | grep -qx 2

@@ -1,9 +1,11 @@
 """slao's tokenizer against the package `tokenizers`, with the vocabularies of real models: of SmolLM2 (the default model's
 GGUF), Llama-3, Qwen2 and Mistral (build/reference/vocabularies, made by make_vocabularies.py). Compared are the ids, and
 what they decode to with and without special tokens, of every text of SLAO_DATA and of SLAO_RANDOM_TEXTS random texts (a
-million unless set otherwise); of a tenth of these for the other files of the same vocabularies.
+million unless set otherwise); of a tenth of these for the other files of the same vocabularies; and of this tenth, the ids of Mistral's GGUF with those of
+SentencePiece itself, where no special token is spelled out.
 """
 
+import collections
 import os
 import pathlib
 import sys
@@ -11,6 +13,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 import random_texts
+import sentencepiece
 import tokenizer_reference as reference
 from tokenizers import Tokenizer
 
@@ -41,7 +44,8 @@ VOCABULARIES = {
 }
 
 start = time.monotonic()
-faults, n_texts = dict.fromkeys(VOCABULARIES, 0), dict.fromkeys(VOCABULARIES, 0)
+faults, n_texts = collections.Counter(), collections.Counter()
+pieces = sentencepiece.SentencePieceProcessor(str(folder / "mistral/tokenizer.model"))
 
 
 def compare(texts):
@@ -51,10 +55,17 @@ def compare(texts):
         faults[name] += reference.differences(program, str(path), tokenizer, some, name)
         n_texts[name] += len(some)
 
+    some = [text if isinstance(text, bytes) else text.encode() for text in texts[:len(texts) // 10]]
+    some = [text for text in some if not any(piece in text for piece in (b"<s>", b"</s>", b"<unk>", b"\0", "\u2581".encode()))]
+    wanted = pieces.encode([text.decode(errors="replace") for text in some])
+    name = "Mistral, GGUF, by SentencePiece"
+    faults[name] += sum(ours != ids for ours, ids in zip(reference.ids_of(program, str(folder / "mistral.gguf"), some), wanted))
+    n_texts[name] += len(some)
+
 
 def report(what):
     print(f"{what} ({time.monotonic() - start:.0f} s)")
-    for name in VOCABULARIES:
+    for name in n_texts:
         print(f"  {name}: {n_texts[name]} texts, {faults[name]} differences", flush=True)
 
 
