@@ -149,6 +149,33 @@ float *slao_lora_scalars(const slao_lora *lora) {
     return lora->values + lora->n_values - lora->n_scalars;
 }
 
+slao_status slao_lora_new_change(slao_lora **lora, const slao_lora *like) {
+    slao_site *sites;
+    *lora = NULL;
+    SLAO_TRY(slao_allocate(&sites, (size_t)like->n_sites, sizeof *sites));
+    memcpy(sites, like->sites, (size_t)like->n_sites * sizeof *sites);
+    for (int64_t i = 0; i < like->n_sites; i++) {
+        sites[i].rank = sites[i].d_out < sites[i].d_in ? sites[i].d_out : sites[i].d_in;
+        sites[i].alpha = (double)sites[i].rank;
+    }
+    slao_lora_settings settings = {.dropout = like->settings.dropout};
+    slao_status status = slao_lora_from_sites(lora, &settings, sites, like->n_sites);
+    free(sites);
+    SLAO_TRY(status);
+    (*lora)->every_layer = like->every_layer;
+    for (int64_t i = 0; i < like->n_sites; i++) {
+        const slao_site *site = &(*lora)->sites[i];
+        float *identity = slao_lora_change(site) == site->a ? site->b : site->a;
+        for (int64_t k = 0; k < site->rank; k++)
+            identity[k * site->rank + k] = 1;
+    }
+    return SLAO_OK;
+}
+
+float *slao_lora_change(const slao_site *site) {
+    return site->d_out <= site->d_in ? site->a : site->b;
+}
+
 slao_status slao_lora_copy(slao_lora **copy, const slao_lora *lora) {
     SLAO_TRY(slao_allocate(copy, 1, sizeof **copy));
     **copy = *lora;

@@ -69,6 +69,12 @@ slao_status slao_lora_from_sites(slao_lora **lora, const slao_lora_settings *set
 slao_status slao_lora_add_scalars(slao_lora *lora, int64_t count, float value);
 float *slao_lora_scalars(const slao_lora *lora); /* n_scalars */
 
+/* An adapter on the sites of `like` that can hold any change: each pair is of full rank and scale
+ * 1, one factor the identity, the other, which is what slao_lora_change gives, zero. */
+slao_status slao_lora_new_change(slao_lora **lora, const slao_lora *like);
+/* B A itself (d_out x d_in, row-major) of a site of such an adapter. */
+float *slao_lora_change(const slao_site *site);
+
 slao_status slao_lora_copy(slao_lora **copy, const slao_lora *lora);
 void slao_lora_free(slao_lora *lora); /* NULL is allowed */
 

@@ -12,13 +12,24 @@
  *   changes: D_t; ranks and scales may differ. Where algebra allows, D_t stays factored, and the
  *            result's rank is the sum of the ranks (at most the smaller side of the weight).
  *
- * Rules:
+ * Rules, by the formulas of their papers, site by site:
  *
  *   asymmetric        SLAO (arXiv 2512.23017), step, factors. Option merge: B (SLAO): A_m <- A_ft,
  *                     B_m <- B_m + lambda(i) (B_ft - B_m); A: the other way round; both: both.
  *   average           step, changes: the running mean, D_m <- D_m + (D_i - D_m) / i.
  *   task-arithmetic   list, changes: l sum D_t (Ilharco et al., arXiv 2212.04089); option scale: l.
+ *   ties, dare, dare-ties, magnitude-prune, magmax
+ *                     list, entry by entry (adapter/entries.h). Option space: delta merges the D_t,
+ *                     exactly: the result is of full rank (slao_lora_new_change), as no smaller one
+ *                     holds it; factors merges A and B by themselves, as PEFT's
+ * add_weighted_adapter does, and keeps the rank. Options density and scale. knots             list,
+ * changes: in a common basis (merge_knots.c); options inside (ties or mean), density, scale. The
+ * result's rank is that of all changes together. lora-lego         list, changes: clusters of
+ * rank-one units (merge_lego.c), as many as the rank asked for (the first adapter's, if none is);
+ * option reweight. opcm              step, changes: what lies along the merged change is taken out
+ * of the new one (merge_opcm.c); option threshold. State: l_{t-1}, and the sum of the norms.
  *
+ * TIES and its kind trim each tensor by itself (PEFT), not the whole model at once.
  * Nothing here draws random numbers but by streams of (seed, tensor name), so results depend on
  * what is merged alone.
  */
@@ -37,6 +48,8 @@ typedef struct {
     const slao_merge_rule *rule;
     const char *values[SLAO_MAX_MERGE_OPTIONS];
     uint64_t seed; /* of the rules that draw random numbers */
+    int64_t rank;  /* the rank that is wanted, or 0: lora-lego makes it, other rules don't look
+                      (adapter/spectrum.h truncates what they make) */
 } slao_merge_choice;
 
 /* When a step is taken. */
@@ -76,9 +89,12 @@ slao_status slao_merge_choose(slao_merge_choice *choice, const char *name, const
 slao_status slao_merge_set(slao_merge_choice *choice, const char *key, const char *value,
                            slao_arena *arena, const char *path);
 
+/* The rules with their options, a line or more each, for help texts; the caller frees *text. */
+slao_status slao_merge_help(char **text);
+
 /* One step of a rule that has the step form: merged(i), which is new, out of merged(i-1) = `last`
- * and finetuned(i); `state` becomes the state after it. Adapters that do not fit together are
- * SLAO_BAD_INPUT. */
+ * and finetuned(i); `state` becomes the state after it. Adapters that do not fit together, or
+ * hold what is no finite number, are SLAO_BAD_INPUT. */
 slao_status slao_merge_step(slao_lora **merged, const slao_merge_choice *choice,
                             const slao_merge_moment *moment, const slao_lora *last,
                             const slao_lora *finetuned, slao_merge_state *state);
@@ -89,8 +105,8 @@ slao_status slao_merge_step(slao_lora **merged, const slao_merge_choice *choice,
 slao_status slao_merge_list(slao_lora **merged, const slao_merge_choice *choice,
                             const slao_lora *const *adapters, int64_t n, const double *lambdas);
 
-/* sum_t weights[t] D_t as pairs side by side: exact, the rank is the sum of the ranks, the scale 1.
- */
+/* sum_t weights[t] D_t as pairs side by side, of scale 1: the rank is the sum of the ranks, or the
+ * smaller side of the weight where that is less. */
 slao_status slao_merge_sum(slao_lora **sum, const slao_lora *const *adapters, int64_t n,
                            const double *weights);
 

@@ -1,5 +1,6 @@
 /* Merge rules that need products and sums of factors alone. */
 #include "adapter/merge_parts.h"
+#include "adapter/spectrum.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -48,42 +49,48 @@ slao_status slao_merge_asymmetric(slao_lora **merged, const slao_merge_choice *c
 /* ---- Sums of changes ---- */
 
 /* Puts weight s B A beside what is in the pair already, from column `from` of its rank on. */
-static void append_pair(const slao_site *to, int64_t from, const slao_site *pair, double weight) {
-    memcpy(to->a + from * to->d_in, pair->a, (size_t)(pair->rank * pair->d_in) * sizeof *to->a);
+static void append_pair(const slao_merge_pair *to, int64_t from, const slao_site *pair,
+                        double weight) {
+    memcpy(to->a + from * pair->d_in, pair->a, (size_t)(pair->rank * pair->d_in) * sizeof *to->a);
     double factor = weight * pair->scale;
-    for (int64_t row = 0; row < to->d_out; row++) {
+    for (int64_t row = 0; row < pair->d_out; row++) {
         float *b = to->b + row * to->rank + from;
         for (int64_t k = 0; k < pair->rank; k++)
             b[k] = (float)(factor * (double)pair->b[row * pair->rank + k]);
     }
 }
 
-slao_status slao_merge_sum(slao_lora **sum, const slao_lora *const *adapters, int64_t n,
-                           const double *weights) {
-    const slao_lora *first = adapters[0];
-    slao_site *sites;
-    SLAO_TRY(slao_allocate(&sites, (size_t)first->n_sites, sizeof *sites));
-    for (int64_t i = 0; i < first->n_sites; i++) {
-        sites[i] = first->sites[i];
-        sites[i].rank = 0;
+static slao_status append_pairs(slao_merge_pair *pairs, const slao_lora *const *adapters, int64_t n,
+                                const double *weights) {
+    for (int64_t i = 0; i < adapters[0]->n_sites; i++) {
+        const slao_site *like = &adapters[0]->sites[i];
+        int64_t rank = 0, from = 0;
         for (int64_t t = 0; t < n; t++)
-            sites[i].rank += adapters[t]->sites[i].rank;
-        sites[i].alpha = (double)sites[i].rank;
-    }
-    slao_lora_settings settings = first->settings;
-    settings.rslora = false;
-    slao_status status = slao_lora_from_sites(sum, &settings, sites, first->n_sites);
-    free(sites);
-    SLAO_TRY(status);
-    (*sum)->every_layer = first->every_layer;
-    for (int64_t i = 0; i < first->n_sites; i++) {
-        int64_t from = 0;
+            rank += adapters[t]->sites[i].rank;
+        SLAO_TRY(slao_merge_pair_new(&pairs[i], rank, like->d_out, like->d_in));
         for (int64_t t = 0; t < n; t++) {
-            append_pair(&(*sum)->sites[i], from, &adapters[t]->sites[i], weights[t]);
+            append_pair(&pairs[i], from, &adapters[t]->sites[i], weights[t]);
             from += adapters[t]->sites[i].rank;
         }
     }
     return SLAO_OK;
+}
+
+slao_status slao_merge_sum(slao_lora **sum, const slao_lora *const *adapters, int64_t n,
+                           const double *weights) {
+    const slao_lora *first = adapters[0];
+    slao_merge_pair *pairs;
+    slao_lora *wide = NULL;
+    *sum = NULL;
+    SLAO_TRY(slao_allocate(&pairs, (size_t)first->n_sites, sizeof *pairs));
+    slao_status status = append_pairs(pairs, adapters, n, weights);
+    if (status == SLAO_OK)
+        status = slao_merge_from_pairs(&wide, first, pairs);
+    slao_merge_pairs_free(pairs, first->n_sites);
+    if (status == SLAO_OK)
+        status = slao_lora_fold(sum, wide);
+    slao_lora_free(wide);
+    return status;
 }
 
 slao_status slao_merge_average(slao_lora **merged, const slao_merge_choice *choice,

@@ -12,15 +12,39 @@ int slao_merge_name(const slao_merge_choice *choice, const char *key); /* place 
  */
 slao_status slao_merge_need_same_factors(const slao_lora *const *adapters, int64_t n);
 
+/* An adapter of the same sites and ranks, all zeros, of scale 1. */
+slao_status slao_merge_new_like(slao_lora **lora, const slao_lora *like);
+
+/* A pair that a rule has made for one site: b (d_out x rank), a (rank x d_in), in one allocation.
+ */
+typedef struct {
+    int64_t rank;
+    float *b, *a;
+} slao_merge_pair;
+slao_status slao_merge_pair_new(slao_merge_pair *pair, int64_t rank, int64_t d_out, int64_t d_in);
+void slao_merge_pairs_free(slao_merge_pair *pairs,
+                           int64_t n); /* NULL and zeroed ones are allowed */
+
+/* An adapter on the sites of `like`, of scale 1, with a pair for each. */
+slao_status slao_merge_from_pairs(slao_lora **lora, const slao_lora *like,
+                                  const slao_merge_pair *pairs);
+
 typedef slao_status slao_merge_step_function(slao_lora **, const slao_merge_choice *,
                                              const slao_merge_moment *, const slao_lora *,
                                              const slao_lora *, slao_merge_state *);
 typedef slao_status slao_merge_list_function(slao_lora **, const slao_merge_choice *,
                                              const slao_lora *const *, int64_t);
 
-/* merge_factors.c */
-extern const slao_setting slao_asymmetric_options[], slao_task_arithmetic_options[];
+extern const slao_setting slao_asymmetric_options[], slao_task_arithmetic_options[]; /* _factors */
 slao_merge_step_function slao_merge_asymmetric, slao_merge_average;
 slao_merge_list_function slao_merge_task_arithmetic;
+
+extern const slao_setting slao_ties_options[], slao_dare_options[], slao_magmax_options[];
+slao_merge_list_function slao_merge_ties, slao_merge_magnitude_prune, slao_merge_dare,
+    slao_merge_dare_ties, slao_merge_magmax; /* _entries */
+
+extern const slao_setting slao_knots_options[], slao_lego_options[], slao_opcm_options[];
+slao_merge_list_function slao_merge_knots, slao_merge_lego;
+slao_merge_step_function slao_merge_opcm;
 
 #endif

@@ -1,5 +1,6 @@
 #include "adapter/peft.h"
 
+#include "adapter/peft_config.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
@@ -13,47 +14,12 @@
 enum { FULL_NAME = SLAO_LORA_NAME + sizeof PREFIX };
 
 static const char config_name[] = "adapter_config.json",
-                  tensors_name[] = "adapter_model.safetensors";
+                  tensors_name[] = "adapter_model.safetensors", pickle_name[] = "adapter_model.bin";
 
-static slao_status add_targets(cJSON *root, const slao_lora_settings *settings) {
-    cJSON *targets = cJSON_CreateArray();
-    SLAO_TRY(slao_json_add(root, "target_modules", targets));
-    for (slao_module module = 0; module < SLAO_N_MODULES; module++) {
-        if (settings->targets[module])
-            SLAO_TRY(slao_json_add_text(targets, "", slao_module_name(module)));
-    }
-    return SLAO_OK;
-}
-
-static slao_status fill_config(cJSON *root, const slao_lora_settings *settings, const char *base) {
-    SLAO_TRY(slao_json_add_text(root, "peft_type", "LORA"));
-    SLAO_TRY(slao_json_add_text(root, "task_type", "CAUSAL_LM"));
-    SLAO_TRY(slao_json_add_text(root, "base_model_name_or_path", base));
-    SLAO_TRY(slao_json_add(root, "inference_mode", cJSON_CreateTrue()));
-    SLAO_TRY(slao_json_add_real(root, "r", (double)settings->rank));
-    SLAO_TRY(slao_json_add_real(root, "lora_alpha", settings->alpha));
-    SLAO_TRY(slao_json_add_real(root, "lora_dropout", settings->dropout));
-    SLAO_TRY(slao_json_add(root, "use_rslora", cJSON_CreateBool(settings->rslora)));
-    SLAO_TRY(add_targets(root, settings));
-    SLAO_TRY(slao_json_add_text(root, "bias", "none"));
-    SLAO_TRY(slao_json_add(root, "fan_in_fan_out", cJSON_CreateFalse()));
-    return slao_json_add(root, "init_lora_weights", cJSON_CreateTrue());
-}
-
-static slao_status write_config(const slao_lora_settings *settings, const char *path,
-                                const char *base) {
-    cJSON *root = cJSON_CreateObject();
-    if (!root)
-        return slao_fail(SLAO_NO_RESOURCE, "out of memory for %s", path);
-    char *text = NULL;
-    slao_status status = fill_config(root, settings, base);
-    if (status == SLAO_OK)
-        status = slao_json_print(&text, root);
-    if (status == SLAO_OK)
-        status = slao_write_file(path, text, strlen(text));
-    free(text);
-    cJSON_Delete(root);
-    return status;
+static void full_name(char full[FULL_NAME], const slao_site *site, char factor) {
+    char name[SLAO_LORA_NAME];
+    slao_lora_tensor_name(name, site, factor);
+    snprintf(full, FULL_NAME, PREFIX "%s", name);
 }
 
 static slao_status write_tensors(const slao_lora *lora, const char *path) {
@@ -66,9 +32,7 @@ static slao_status write_tensors(const slao_lora *lora, const char *path) {
     for (size_t i = 0; status == SLAO_OK && i < n_items; i++) {
         const slao_site *site = &lora->sites[i / 2];
         bool is_a = i % 2 == 0;
-        char name[SLAO_LORA_NAME];
-        slao_lora_tensor_name(name, site, is_a ? 'A' : 'B');
-        snprintf(names[i], sizeof names[i], PREFIX "%s", name);
+        full_name(names[i], site, is_a ? 'A' : 'B');
         items[i] = (slao_safetensors_item){
             .name = names[i],
             .n_dims = 2,
@@ -89,7 +53,7 @@ slao_status slao_peft_save(const slao_lora *lora, const char *folder, const char
     SLAO_TRY(slao_join_path(&config_path, folder, config_name));
     slao_status status = slao_join_path(&tensors_path, folder, tensors_name);
     if (status == SLAO_OK)
-        status = write_config(&lora->settings, config_path, base);
+        status = slao_peft_config_save(lora, config_path, base);
     if (status == SLAO_OK)
         status = write_tensors(lora, tensors_path);
     free(config_path);
@@ -97,90 +61,101 @@ slao_status slao_peft_save(const slao_lora *lora, const char *folder, const char
     return status;
 }
 
-/* What of adapter_config.json changes the result. */
-typedef struct {
-    const char *peft_type;
-    int64_t rank;
-    double alpha, dropout;
-    bool rslora;
-    const cJSON *targets;
-    const cJSON *refused[12];
-} peft_config;
+/* ---- Reading ---- */
 
-static const slao_json_field fields[] = {
-    {"peft_type", SLAO_JSON_TEXT, offsetof(peft_config, peft_type), true, 0, 0},
-    {"r", SLAO_JSON_INTEGER, offsetof(peft_config, rank), true, 1, 65536},
-    {"lora_alpha", SLAO_JSON_REAL, offsetof(peft_config, alpha), true, 0, 0},
-    {"lora_dropout", SLAO_JSON_REAL, offsetof(peft_config, dropout), false, 0, 0},
-    {"use_rslora", SLAO_JSON_BOOL, offsetof(peft_config, rslora), false, 0, 0},
-    {"target_modules", SLAO_JSON_ARRAY, offsetof(peft_config, targets), true, 0, 0},
-    {"bias", SLAO_JSON_ANY, offsetof(peft_config, refused[0]), false, 0, 0},
-    {"use_dora", SLAO_JSON_ANY, offsetof(peft_config, refused[1]), false, 0, 0},
-    {"modules_to_save", SLAO_JSON_ANY, offsetof(peft_config, refused[2]), false, 0, 0},
-    {"rank_pattern", SLAO_JSON_ANY, offsetof(peft_config, refused[3]), false, 0, 0},
-    {"alpha_pattern", SLAO_JSON_ANY, offsetof(peft_config, refused[4]), false, 0, 0},
-    {"layers_to_transform", SLAO_JSON_ANY, offsetof(peft_config, refused[5]), false, 0, 0},
-    {"fan_in_fan_out", SLAO_JSON_ANY, offsetof(peft_config, refused[6]), false, 0, 0},
-    {"lora_bias", SLAO_JSON_ANY, offsetof(peft_config, refused[7]), false, 0, 0},
-    {"trainable_token_indices", SLAO_JSON_ANY, offsetof(peft_config, refused[8]), false, 0, 0},
-    {"exclude_modules", SLAO_JSON_ANY, offsetof(peft_config, refused[9]), false, 0, 0},
-    {"target_parameters", SLAO_JSON_ANY, offsetof(peft_config, refused[10]), false, 0, 0},
-    {"layer_replication", SLAO_JSON_ANY, offsetof(peft_config, refused[11]), false, 0, 0},
-    {0},
-};
-
-/* The values under which a key asks for nothing. */
-static bool asks_for_nothing(const cJSON *value) {
-    return !value || cJSON_IsNull(value) || cJSON_IsFalse(value) ||
-           (cJSON_IsString(value) && strcmp(value->valuestring, "none") == 0) ||
-           ((cJSON_IsObject(value) || cJSON_IsArray(value)) && !value->child);
+/* The layer and module whose factor A the tensor is; false for any other tensor. */
+static bool parse_name(const char *name, slao_site *site) {
+    static const char head[] = PREFIX "model.layers.";
+    size_t n_head = sizeof head - 1;
+    if (strncmp(name, head, n_head) != 0 || name[n_head] < '0' || name[n_head] > '9')
+        return false;
+    char *end, full[FULL_NAME];
+    site->layer = strtoll(name + n_head, &end, 10);
+    for (site->module = 0; site->module < SLAO_N_MODULES; site->module++) {
+        full_name(full, site, 'A');
+        if (strcmp(full, name) == 0)
+            return true;
+    }
+    return false;
 }
 
-static slao_status settings_from(slao_lora_settings *settings, const cJSON *root,
-                                 const char *path) {
-    peft_config found = {0};
-    SLAO_TRY(slao_json_read(root, path, fields, true, &found));
-    if (strcmp(found.peft_type, "LORA") != 0)
-        return slao_fail(SLAO_BAD_INPUT, "%s: peft_type is %s; slao reads LORA alone", path,
-                         found.peft_type);
-    for (size_t i = 0; i < sizeof found.refused / sizeof *found.refused; i++) {
-        if (!asks_for_nothing(found.refused[i]))
-            return slao_fail(SLAO_BAD_INPUT, "%s: slao does not support %s", path,
-                             found.refused[i]->string);
+static int by_place(const void *x, const void *y) {
+    const slao_site *a = x, *b = y;
+    if (a->layer != b->layer)
+        return a->layer < b->layer ? -1 : 1;
+    return (a->module > b->module) - (a->module < b->module);
+}
+
+/* The sites that the tensors tell, with their shapes. */
+static slao_status sites_of_tensors(slao_site *sites, int64_t *n_sites,
+                                    const slao_tensor_list *tensors) {
+    *n_sites = 0;
+    for (int64_t i = 0; i < tensors->count; i++) {
+        const slao_tensor *a = &tensors->tensors[i];
+        slao_site *site = &sites[*n_sites];
+        *site = (slao_site){0};
+        if (!parse_name(a->name, site))
+            continue;
+        char name[FULL_NAME];
+        full_name(name, site, 'B');
+        const slao_tensor *b = slao_tensor_list_find(tensors, name);
+        if (!b)
+            return slao_fail(SLAO_BAD_INPUT, "%s is missing", name);
+        if (a->n_dims != 2 || b->n_dims != 2)
+            return slao_fail(SLAO_BAD_INPUT, "%s is no matrix", a->n_dims != 2 ? a->name : name);
+        site->d_in = a->shape[1];
+        site->d_out = b->shape[0];
+        if (site->d_in < 1 || site->d_out < 1)
+            return slao_fail(SLAO_BAD_INPUT, "%s is empty", site->d_in < 1 ? a->name : name);
+        ++*n_sites;
     }
-    *settings = (slao_lora_settings){
-        .rank = found.rank, .alpha = found.alpha, .dropout = found.dropout, .rslora = found.rslora};
-    const cJSON *target;
-    cJSON_ArrayForEach (target, found.targets) {
-        const char *name;
-        SLAO_TRY(slao_json_text(&name, target, "target_modules"));
-        slao_module module = slao_module_by_name(name);
-        if (module == SLAO_N_MODULES)
-            return slao_fail(SLAO_BAD_INPUT,
-                             "%s: target_modules has %s, which is no linear layer of this model",
-                             path, name);
-        settings->targets[module] = true;
-    }
+    qsort(sites, (size_t)*n_sites, sizeof *sites, by_place);
     return SLAO_OK;
 }
 
-static slao_status load_settings(slao_lora_settings *settings, const char *folder) {
-    char *path;
-    cJSON *root;
-    SLAO_TRY(slao_join_path(&path, folder, config_name));
-    slao_status status = slao_json_load(&root, path);
-    if (status == SLAO_OK)
-        status = settings_from(settings, root, path);
-    cJSON_Delete(root);
-    free(path);
-    return status;
+/* All linear modules of the model. */
+static void sites_of_model(slao_site *sites, int64_t *n_sites, const slao_model_config *config) {
+    *n_sites = 0;
+    for (int64_t layer = 0; layer < config->layers; layer++) {
+        for (slao_module module = 0; module < SLAO_N_MODULES; module++) {
+            slao_site *site = &sites[(*n_sites)++];
+            *site = (slao_site){.layer = layer, .module = module};
+            slao_module_shape(config, module, &site->d_out, &site->d_in);
+        }
+    }
+}
+
+/* Keeps the sites that the folder's config names, and sets their rank and alpha. */
+static slao_status keep_adapted(slao_site *sites, int64_t *n_sites,
+                                const slao_peft_config *peft_config) {
+    int64_t kept = 0;
+    for (int64_t i = 0; i < *n_sites; i++) {
+        bool adapted;
+        slao_site site = sites[i];
+        SLAO_TRY(slao_peft_config_site(peft_config, site.layer, site.module, &adapted, &site.rank,
+                                       &site.alpha));
+        if (adapted)
+            sites[kept++] = site;
+    }
+    *n_sites = kept;
+    return kept > 0
+               ? SLAO_OK
+               : slao_fail(SLAO_BAD_INPUT, "target_modules names no linear layer of the model");
+}
+
+/* The sites are all of the same modules on layers 0, 1, ... */
+static bool fills_layers(const slao_lora *lora) {
+    int64_t n_modules = 0;
+    for (slao_module module = 0; module < SLAO_N_MODULES; module++)
+        n_modules += lora->settings.targets[module];
+    int64_t n_layers = lora->sites[lora->n_sites - 1].layer + 1;
+    return lora->n_sites == n_layers * n_modules;
 }
 
 static slao_status read_tensor(float *values, const slao_tensor_list *tensors,
                                const slao_site *site, char factor, int64_t rows, int64_t columns) {
-    char name[SLAO_LORA_NAME], full[FULL_NAME];
-    slao_lora_tensor_name(name, site, factor);
-    snprintf(full, sizeof full, PREFIX "%s", name);
+    char full[FULL_NAME];
+    full_name(full, site, factor);
     const slao_tensor *tensor = slao_tensor_list_find(tensors, full);
     if (!tensor)
         return slao_fail(SLAO_BAD_INPUT, "%s is missing", full);
@@ -191,31 +166,85 @@ static slao_status read_tensor(float *values, const slao_tensor_list *tensors,
     return SLAO_OK;
 }
 
+/* Names the first tensor that belongs to no site. */
+static slao_status refuse_extra_tensor(const slao_lora *lora, const slao_tensor_list *tensors) {
+    for (int64_t k = 0; k < tensors->count; k++) {
+        const char *name = tensors->tensors[k].name;
+        bool used = false;
+        for (int64_t i = 0; i < 2 * lora->n_sites && !used; i++) {
+            char full[FULL_NAME];
+            full_name(full, &lora->sites[i / 2], i % 2 ? 'B' : 'A');
+            used = strcmp(full, name) == 0;
+        }
+        if (!used)
+            return slao_fail(SLAO_BAD_INPUT,
+                             "%s belongs to no module that the config names and slao adapts (its "
+                             "tensors are %lld, those of the config %lld)",
+                             name, (long long)tensors->count, (long long)(2 * lora->n_sites));
+    }
+    return SLAO_OK;
+}
+
 static slao_status load_tensors(slao_lora *lora, const slao_tensor_list *tensors) {
     for (int64_t i = 0; i < lora->n_sites; i++) {
         const slao_site *site = &lora->sites[i];
         SLAO_TRY(read_tensor(site->a, tensors, site, 'A', site->rank, site->d_in));
         SLAO_TRY(read_tensor(site->b, tensors, site, 'B', site->d_out, site->rank));
     }
-    if (tensors->count != 2 * lora->n_sites)
+    return refuse_extra_tensor(lora, tensors);
+}
+
+static slao_status build(slao_lora **lora, const slao_peft_config *peft_config,
+                         const slao_tensor_list *tensors, const slao_model_config *config) {
+    slao_site *sites;
+    int64_t n_sites;
+    size_t most = config ? (size_t)(config->layers * SLAO_N_MODULES) : (size_t)tensors->count;
+    SLAO_TRY(slao_allocate(&sites, most + 1, sizeof *sites));
+    slao_status status = SLAO_OK;
+    if (config)
+        sites_of_model(sites, &n_sites, config);
+    else
+        status = sites_of_tensors(sites, &n_sites, tensors);
+    if (status == SLAO_OK)
+        status = keep_adapted(sites, &n_sites, peft_config);
+    slao_lora_settings settings = slao_peft_config_settings(peft_config);
+    if (status == SLAO_OK)
+        status = slao_lora_from_sites(lora, &settings, sites, n_sites);
+    free(sites);
+    SLAO_TRY(status);
+    (*lora)->every_layer =
+        fills_layers(*lora) && (config ? (*lora)->sites[n_sites - 1].layer == config->layers - 1
+                                       : slao_peft_config_every_layer(peft_config));
+    return load_tensors(*lora, tensors);
+}
+
+static slao_status open_tensors(slao_safetensors **file, const char *folder, const char *path) {
+    char *pickle;
+    SLAO_TRY(slao_join_path(&pickle, folder, pickle_name));
+    bool only_pickle = !slao_is_file(path) && slao_is_file(pickle);
+    free(pickle);
+    if (only_pickle)
         return slao_fail(SLAO_BAD_INPUT,
-                         "it holds %lld tensors, but the config and this model make %lld",
-                         (long long)tensors->count, (long long)(2 * lora->n_sites));
-    return SLAO_OK;
+                         "%s has no %s but %s, a pickle, which slao does not read: in Python, "
+                         "peft.PeftModel.from_pretrained(model, folder).save_pretrained(folder) "
+                         "writes the adapter as safetensors",
+                         folder, tensors_name, pickle_name);
+    return slao_safetensors_open(file, path);
 }
 
 slao_status slao_peft_load(slao_lora **lora, const char *folder, const slao_model_config *config) {
     *lora = NULL;
-    slao_lora_settings settings;
-    SLAO_TRY(load_settings(&settings, folder));
-    char *path;
+    char *config_path, *path = NULL;
+    slao_peft_config *peft_config = NULL;
     slao_safetensors *file = NULL;
-    SLAO_TRY(slao_join_path(&path, folder, tensors_name));
-    slao_status status = slao_safetensors_open(&file, path);
+    SLAO_TRY(slao_join_path(&config_path, folder, config_name));
+    slao_status status = slao_join_path(&path, folder, tensors_name);
     if (status == SLAO_OK)
-        status = slao_lora_new(lora, &settings, config);
+        status = slao_peft_config_load(&peft_config, config_path);
+    if (status == SLAO_OK)
+        status = open_tensors(&file, folder, path);
     if (status == SLAO_OK) {
-        status = load_tensors(*lora, slao_safetensors_tensors(file));
+        status = build(lora, peft_config, slao_safetensors_tensors(file), config);
         if (status != SLAO_OK)
             status = slao_fail_context(status, "%s", path);
     }
@@ -224,6 +253,22 @@ slao_status slao_peft_load(slao_lora **lora, const char *folder, const slao_mode
         *lora = NULL;
     }
     slao_safetensors_close(file);
+    slao_peft_config_free(peft_config);
     free(path);
+    free(config_path);
+    return status;
+}
+
+slao_status slao_peft_base(char **base, const char *folder) {
+    char *path;
+    cJSON *root = NULL;
+    *base = NULL;
+    SLAO_TRY(slao_join_path(&path, folder, config_name));
+    slao_status status = slao_json_load(&root, path);
+    free(path);
+    SLAO_TRY(status);
+    const cJSON *name = slao_json_find(root, "base_model_name_or_path");
+    status = slao_copy_text(base, cJSON_IsString(name) ? name->valuestring : "");
+    cJSON_Delete(root);
     return status;
 }

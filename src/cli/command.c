@@ -14,6 +14,7 @@ const slao_command slao_commands[] = {
     {"plan", "what a sweep would run", slao_command_plan},
     {"collect", "make a results file again from its store", slao_command_collect},
     {"eval", "score a model, with any adapter, on a task", slao_command_eval},
+    {"merge", "merge PEFT LoRA adapters, by any merge rule", slao_command_merge},
     {"inspect", "what is in a model", slao_command_inspect},
     {"tokenize", "token ids of text, line by line", slao_command_tokenize},
     {"generate", "greedy text, for a look", slao_command_generate},

@@ -18,6 +18,7 @@ slao_command_function slao_command_collect;
 slao_command_function slao_command_eval;
 slao_command_function slao_command_generate;
 slao_command_function slao_command_inspect;
+slao_command_function slao_command_merge;
 slao_command_function slao_command_plan;
 slao_command_function slao_command_probe;
 slao_command_function slao_command_sweep;

@@ -71,10 +71,10 @@ slao_status slao_regex_find(const slao_regex *regex, slao_regex_match *match, co
                             size_t size, size_t from, bool *found, size_t *start, size_t *end) {
     int result = pcre2_match(regex->code, (PCRE2_SPTR)text, size, from, PCRE2_NO_UTF_CHECK,
                              match->data, match->context);
-    *found = result > 0;
+    *found = result >= 0; /* 0: a match whose groups had no room, which nobody asked for */
     if (result == PCRE2_ERROR_NOMATCH)
         return SLAO_OK;
-    if (result <= 0) {
+    if (result < 0) {
         PCRE2_UCHAR message[MESSAGE];
         pcre2_get_error_message(result, message, sizeof message);
         return slao_fail(SLAO_BROKEN, "PCRE2 gave up on a text of %zu bytes, at byte %zu: %s", size,

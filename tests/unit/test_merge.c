@@ -5,8 +5,9 @@
 
 #include "fixture.h"
 
+#include "adapter/entries.h"
 #include "adapter/merge.h"
-#include "adapter/schedule.h"
+#include "adapter/spectrum.h"
 #include "model/safetensors.h"
 
 enum { N_ADAPTERS = 3, N_SITES = 2 };
@@ -17,7 +18,8 @@ static const struct {
 static const struct {
     const char *name;
     double scales[N_ADAPTERS];
-} families[] = {{"equal", {2, 2, 2}}, {"mixed", {1.5, 0.5, 3}}};
+} families[] = {{"equal", {2, 2, 2}}, {"mixed", {1.5, 0.5, 3}}, {"units", {2, 0.5, 1}}};
+enum { EQUAL = 1, MIXED = 2, UNITS = 4, N_FAMILIES = 3 };
 
 static slao_safetensors *adapters_file, *expected_file;
 static slao_arena *arena;
@@ -134,20 +136,34 @@ static slao_lora *merge(const slao_merge_choice *choice, const slao_lora *const 
 /* A row: a rule with options, and what the fixture calls its result. */
 static const struct {
     const char *rule, *options, *expected;
-    bool mixed; /* ranks and scales may differ */
+    unsigned families; /* that the fixture has it for */
 } cases[] = {
-    {"asymmetric", "", "asymmetric.B", false},
-    {"asymmetric", "merge=A", "asymmetric.A", false},
-    {"asymmetric", "merge=both", "asymmetric.both", false},
-    {"average", "", "average", true},
-    {"task-arithmetic", "scale=0.4", "task-arithmetic", true},
+    {"asymmetric", "", "asymmetric.B", EQUAL},
+    {"asymmetric", "merge=A", "asymmetric.A", EQUAL},
+    {"asymmetric", "merge=both", "asymmetric.both", EQUAL},
+    {"average", "", "average", EQUAL | MIXED},
+    {"task-arithmetic", "scale=0.4", "task-arithmetic", EQUAL | MIXED},
+    {"ties", "density=0.3", "ties", EQUAL | MIXED},
+    {"ties", "density=0.3 space=factors", "ties.factors", EQUAL},
+    {"magnitude-prune", "density=0.6 scale=0.7", "magnitude-prune", EQUAL | MIXED},
+    {"magnitude-prune", "density=0.6 space=factors", "magnitude-prune.factors", EQUAL},
+    {"magmax", "", "magmax", EQUAL | MIXED},
+    {"magmax", "scale=1 space=factors", "magmax.factors", EQUAL},
+    {"knots", "density=0.4", "knots.ties", EQUAL | MIXED},
+    {"knots", "inside=mean", "knots.mean", EQUAL | MIXED},
+    {"opcm", "", "opcm.0.5", EQUAL | MIXED},
+    {"opcm", "threshold=0.9", "opcm.0.9", EQUAL | MIXED},
+    {"lora-lego", "", "lora-lego.none", UNITS},
+    {"lora-lego", "reweight=norm", "lora-lego.norm", UNITS},
 };
 enum { N_CASES = sizeof cases / sizeof *cases };
 
 static void test_rules_are_their_formulas(void **state) {
     (void)state;
     for (int c = 0; c < N_CASES; c++) {
-        for (int family = 0; family < (cases[c].mixed ? 2 : 1); family++) {
+        for (int family = 0; family < N_FAMILIES; family++) {
+            if (!(cases[c].families & 1U << family))
+                continue;
             slao_lora *adapters[N_ADAPTERS];
             for (int t = 0; t < N_ADAPTERS; t++)
                 adapters[t] = adapter(family, t);
@@ -208,6 +224,10 @@ static void test_equal_adapters_merge_to_themselves(void **state) {
         {"asymmetric", "merge=B"},
         {"asymmetric", "merge=both"},
         {"average", ""},
+        {"opcm", ""},
+        {"knots", "inside=mean"},
+        {"lora-lego", ""},
+        {"magmax", "scale=1"},
     };
     slao_lora *one = adapter(0, 0);
     const slao_lora *const same[N_ADAPTERS] = {one, one, one};
@@ -242,6 +262,194 @@ static void test_a_lambda_for_each_site(void **state) {
     slao_lora_free(last);
     slao_lora_free(finetuned);
     slao_lora_free(merged);
+}
+
+/* Adapter t of the family alone, between adapters of zeros: what DARE leaves of it there. */
+static slao_lora *dropped(const slao_merge_choice *choice, int family, int t) {
+    slao_lora *adapters[N_ADAPTERS];
+    for (int other = 0; other < N_ADAPTERS; other++) {
+        adapters[other] = adapter(family, other);
+        if (other != t)
+            memset(adapters[other]->values, 0, (size_t)adapters[other]->n_values * sizeof(float));
+    }
+    slao_lora *left = merge(choice, (const slao_lora *const *)adapters, N_ADAPTERS);
+    for (int other = 0; other < N_ADAPTERS; other++)
+        slao_lora_free(adapters[other]);
+    return left;
+}
+
+/* DARE keeps entries as they are, divided by the density, about that many of them, others for each
+ * adapter and each seed; dare is the sum of what is left, dare-ties ties without trimming of it. */
+static void test_dare(void **state) {
+    (void)state;
+    slao_lora *adapters[N_ADAPTERS], *left[N_ADAPTERS];
+    slao_merge_choice sum = choose("dare", "density=0.25"),
+                      ties = choose("dare-ties", "density=0.25");
+    for (int t = 0; t < N_ADAPTERS; t++) {
+        adapters[t] = adapter(1, t);
+        left[t] = dropped(&sum, 1, t);
+    }
+    slao_lora *all = merge(&sum, (const slao_lora *const *)adapters, N_ADAPTERS);
+    slao_lora *agreeing = merge(&ties, (const slao_lora *const *)adapters, N_ADAPTERS);
+    int64_t n_kept = 0, n_same = 0, n = 0;
+    for (int i = 0; i < N_SITES; i++) {
+        float *whole[N_ADAPTERS];
+        for (int t = 0; t < N_ADAPTERS; t++)
+            whole[t] = change(&adapters[t]->sites[i]);
+        const slao_site *site = &all->sites[i];
+        for (int64_t k = 0; k < site->d_out * site->d_in; k++, n++) {
+            double x[N_ADAPTERS], total = 0, mean = 0;
+            int count = 0;
+            for (int t = 0; t < N_ADAPTERS; t++) {
+                x[t] = (double)slao_lora_change(&left[t]->sites[i])[k];
+                total += x[t];
+                if (x[t] != 0)
+                    assert_near(x[t], (double)whole[t][k] / 0.25, 1e-4);
+                n_kept += x[t] != 0;
+            }
+            n_same += (x[0] != 0) == (x[1] != 0);
+            for (int t = 0; t < N_ADAPTERS; t++) {
+                if (total >= 0 ? x[t] > 0 : x[t] < 0) {
+                    mean += x[t];
+                    count++;
+                }
+            }
+            assert_near((double)slao_lora_change(site)[k], total, 1e-4);
+            assert_near((double)slao_lora_change(&agreeing->sites[i])[k],
+                        mean / (count > 1 ? count : 1), 1e-4);
+        }
+        for (int t = 0; t < N_ADAPTERS; t++)
+            free(whole[t]);
+    }
+    /* 738 draws of probability 1/4: 184.5 within five deviations of 11.8; two masks agree in 10 of
+     * 16 entries. */
+    assert_int_equal(n, 246);
+    assert_true(n_kept > 125 && n_kept < 244);
+    assert_true(n_same < 200);
+    slao_lora *again = merge(&sum, (const slao_lora *const *)adapters, N_ADAPTERS);
+    assert_memory_equal(all->values, again->values, (size_t)all->n_values * sizeof(float));
+    slao_lora_free(again);
+    sum.seed = 1;
+    again = merge(&sum, (const slao_lora *const *)adapters, N_ADAPTERS);
+    assert_memory_not_equal(all->values, again->values, (size_t)all->n_values * sizeof(float));
+    slao_lora_free(again);
+    slao_lora_free(all);
+    slao_lora_free(agreeing);
+    for (int t = 0; t < N_ADAPTERS; t++) {
+        slao_lora_free(adapters[t]);
+        slao_lora_free(left[t]);
+    }
+}
+
+static void read_row(float *values, int64_t t, const void *context) {
+    const float *rows = context;
+    memcpy(values, rows + 8 * t, 8 * sizeof *values);
+}
+
+/* What random numbers never show: equal magnitudes, sums of zero, nothing kept. */
+static void test_entries_at_their_edges(void **state) {
+    (void)state;
+    static const float rows[2][8] = {{3, -3, 3, 0, -1, 2, 0, 0.5F}, {-3, 3, 1, 0, 4, 2, -5, 0}};
+    static const double ones[2] = {1, 1};
+    slao_entry_tensors tensors = {"test", 2, 8, ones, read_row, rows};
+    slao_entry_rule rule = {SLAO_PRUNE_MAGNITUDE, SLAO_COMBINE_SUM, 0.25, 0};
+    float merged[8];
+    /* Two of eight: of the three 3 the first two; -5 and 4. */
+    assert_ok(slao_merge_entries(merged, &rule, &tensors));
+    assert_memory_equal(merged, ((float[8]){3, -3, 0, 0, 4, 0, -5, 0}), sizeof merged);
+    rule.density = 0.1; /* int(0.8) entries */
+    assert_ok(slao_merge_entries(merged, &rule, &tensors));
+    for (int k = 0; k < 8; k++)
+        assert_true(merged[k] == 0);
+    /* A sum of zero elects +; of equal magnitudes the later one is the largest. */
+    rule = (slao_entry_rule){SLAO_PRUNE_MAGNITUDE, SLAO_COMBINE_AGREEING, 1, 0};
+    assert_ok(slao_merge_entries(merged, &rule, &tensors));
+    assert_memory_equal(merged, ((float[8]){3, 3, 2, 0, 4, 2, -5, 0.5F}), sizeof merged);
+    rule = (slao_entry_rule){SLAO_PRUNE_NONE, SLAO_COMBINE_LARGEST, 1, 0};
+    assert_ok(slao_merge_entries(merged, &rule, &tensors));
+    assert_memory_equal(merged, ((float[8]){-3, 3, 3, 0, 4, 2, -5, 0.5F}), sizeof merged);
+}
+
+/* The truncation of a change whose singular values are known: a sum of three adapters of rank 3 has
+ * rank 9 in the fixture; its first terms lose what the SVD says, and no more than all of it. */
+static void test_truncation(void **state) {
+    (void)state;
+    slao_lora *adapters[N_ADAPTERS];
+    for (int t = 0; t < N_ADAPTERS; t++)
+        adapters[t] = adapter(0, t);
+    slao_merge_choice choice = choose("task-arithmetic", "");
+    slao_lora *sum = merge(&choice, (const slao_lora *const *)adapters, N_ADAPTERS), *cut;
+    slao_truncation loss;
+    assert_int_equal(sum->sites[0].rank, 9);
+    assert_int_equal(sum->sites[1].rank, 9);
+    double before = 0;
+    for (int rank = 9; rank >= 1; rank--) {
+        assert_ok(slao_lora_truncate(&cut, sum, rank, &loss));
+        double lost = 0, whole = 0;
+        for (int i = 0; i < N_SITES; i++) {
+            assert_int_equal(cut->sites[i].rank, rank);
+            float *x = change(&sum->sites[i]), *y = change(&cut->sites[i]);
+            for (int64_t k = 0; k < sum->sites[i].d_out * sum->sites[i].d_in; k++) {
+                lost += pow((double)x[k] - (double)y[k], 2);
+                whole += pow((double)x[k], 2);
+            }
+            free(x);
+            free(y);
+        }
+        assert_near(loss.error, sqrt(lost / whole), 1e-5);
+        assert_true(loss.error >= before && loss.worst_error >= loss.error && loss.error < 1);
+        before = loss.error;
+        slao_lora_free(cut);
+    }
+    assert_true(before > 0.3);
+    /* A change of rank 3 loses nothing at rank 3 and at rank 5, whatever pairs hold it. */
+    for (int rank = 3; rank <= 5; rank += 2) {
+        assert_ok(slao_lora_truncate(&cut, adapters[0], rank, &loss));
+        assert_true(loss.error == 0);
+        slao_lora *dense, *back;
+        assert_ok(slao_lora_new_change(&dense, adapters[0]));
+        for (int i = 0; i < N_SITES; i++) {
+            float *x = change(&adapters[0]->sites[i]);
+            assert_change(&cut->sites[i], x, 1e-6, "kept");
+            const slao_site *site = &dense->sites[i];
+            memcpy(slao_lora_change(site), x, (size_t)(site->d_out * site->d_in) * sizeof *x);
+            assert_change(site, x, 0, "dense");
+            free(x);
+        }
+        assert_ok(slao_lora_truncate(&back, dense, rank, &loss));
+        assert_near(loss.error, 0, 1e-6);
+        for (int i = 0; i < N_SITES; i++)
+            assert_change(&back->sites[i], slao_lora_change(&dense->sites[i]), 1e-6, "back");
+        double norm, other;
+        assert_ok(slao_lora_norm(dense, &norm));
+        assert_ok(slao_lora_norm(adapters[0], &other));
+        assert_near(norm, other, 1e-5 * other);
+        slao_lora_free(dense);
+        slao_lora_free(back);
+        slao_lora_free(cut);
+    }
+    assert_fails(slao_lora_truncate(&cut, sum, 10, &loss), SLAO_BAD_INPUT, "between 1 and 9");
+    assert_fails(slao_lora_truncate(&cut, sum, 0, &loss), SLAO_BAD_INPUT, "between 1 and");
+    slao_lora_free(sum);
+    /* Five adapters of rank 3 side by side would have rank 15: as many as the side has. */
+    const slao_lora *many[5] = {adapters[0], adapters[1], adapters[2], adapters[0], adapters[1]};
+    sum = merge(&choice, many, 5);
+    assert_int_equal(sum->sites[0].rank, 10);
+    assert_int_equal(sum->sites[1].rank, 9);
+    for (int i = 0; i < N_SITES; i++) {
+        float *wanted = change(&adapters[2]->sites[i]);
+        for (int t = 0; t < 2; t++) {
+            float *x = change(&adapters[t]->sites[i]);
+            for (int64_t k = 0; k < sum->sites[i].d_out * sum->sites[i].d_in; k++)
+                wanted[k] += 2 * x[k];
+            free(x);
+        }
+        assert_change(&sum->sites[i], wanted, 1e-6, "folded");
+        free(wanted);
+    }
+    slao_lora_free(sum);
+    for (int t = 0; t < N_ADAPTERS; t++)
+        slao_lora_free(adapters[t]);
 }
 
 static void test_adapters_that_do_not_fit_together(void **state) {
@@ -284,6 +492,12 @@ static void test_adapters_that_do_not_fit_together(void **state) {
                  "has rank 4 in adapter 2, 3 in the first");
     assert_null(merged);
     slao_lora_free(other);
+    assert_ok(slao_lora_copy(&other, one));
+    other->sites[1].b[0] = INFINITY;
+    two[1] = other;
+    assert_fails(slao_merge_list(&merged, &average, two, 2, NULL), SLAO_BAD_INPUT,
+                 "adapter 2: down_proj of layer 1 holds a value that is not a finite number");
+    slao_lora_free(other);
     slao_lora_free(one);
 }
 
@@ -311,6 +525,9 @@ int main(void) {
         cmocka_unit_test(test_rules_are_their_formulas),
         cmocka_unit_test(test_steps_make_the_list),
         cmocka_unit_test(test_equal_adapters_merge_to_themselves),
+        cmocka_unit_test(test_dare),
+        cmocka_unit_test(test_entries_at_their_edges),
+        cmocka_unit_test(test_truncation),
         cmocka_unit_test(test_a_lambda_for_each_site),
         cmocka_unit_test(test_adapters_that_do_not_fit_together),
         cmocka_unit_test(test_names_and_options),
