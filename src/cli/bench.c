@@ -5,6 +5,7 @@
 #include <string.h>
 
 static const slao_command benches[] = {
+    {"qr", "QR decompositions by LAPACK and by ScaLAPACK, and where they cross", slao_bench_qr},
     {"scheduler", "steps per second of coordinator and workers, and a simulated cluster",
      slao_bench_scheduler},
     {NULL, NULL, NULL},

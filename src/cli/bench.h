@@ -5,6 +5,7 @@
 
 #include "cli/command.h"
 
+slao_command_function slao_bench_qr;
 slao_command_function slao_bench_scheduler;
 
 #endif
