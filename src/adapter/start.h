@@ -21,7 +21,14 @@
 #define SLAO_ADAPTER_START_H
 
 #include "adapter/lora.h"
-#include "linalg/matrix.h"
+#include "linalg/team.h"
+
+/* Who decomposes an A: LAPACK, the sites spread over the members of a team; or ScaLAPACK, all
+ * members together on one site after the other. By itself it is the faster one
+ * (slao_team_decomposes), and LAPACK without a team. */
+typedef enum { SLAO_QR_AUTO, SLAO_QR_LAPACK, SLAO_QR_SCALAPACK } slao_qr_way;
+extern const char *const slao_qr_way_names[];   /* "auto", "lapack", "scalapack", NULL */
+slao_qr_way slao_qr_way_find(const char *name); /* one of the names */
 
 /* Which adapter of the task before a rule starts from. */
 typedef enum { SLAO_FROM_NOTHING, SLAO_FROM_FINETUNED, SLAO_FROM_MERGED } slao_start_source;
@@ -32,6 +39,8 @@ typedef struct {
     uint64_t seed;
     slao_qr_sign sign; /* this and the next are read by rules with orthonormal rows alone */
     double row_scale;  /* c, greater than 0 */
+    slao_qr_way qr;
+    slao_team *team; /* that all members of call the rule; NULL: alone, and never by ScaLAPACK */
 } slao_start;
 
 typedef struct {

@@ -73,7 +73,9 @@ static slao_status score_task(const eval_choices *choices, const slao_loaded *lo
     slao_low_ranks pairs = {0};
     if (loaded->lora)
         SLAO_TRY(slao_lora_view(&pairs, loaded->lora, NULL, &loaded->model->config));
-    slao_judge judge = {loaded->pass, &loaded->model->config, loaded->tokenizer};
+    slao_judge judge = {.pass = loaded->pass,
+                        .config = &loaded->model->config,
+                        .tokenizer = loaded->tokenizer};
     slao_evaluation evaluation;
     double start = slao_seconds();
     slao_status status = slao_evaluate(&judge, &pairs, set, &choices->score, &evaluation);

@@ -33,6 +33,12 @@ static const slao_method_option slao_options[] = {
      .part = SLAO_OPTION_OF_START,
      .least = 1e-6,
      .most = 1e6},
+    {.key = "qr",
+     .help = "the QR of a group of ranks: LAPACK, layers spread over the ranks; ScaLAPACK; auto: "
+             "the faster one",
+     .default_value = "auto",
+     .part = SLAO_OPTION_OF_START,
+     .choices = slao_qr_way_names},
     {0},
 };
 

@@ -290,6 +290,47 @@ static slao_status find_row(const score_row **row, const char *name) {
     return slao_fail(SLAO_BAD_INPUT, "%s is not a score that slao computes", name);
 }
 
+/* Batches `from` to `to`-1. */
+static slao_status score_batches(round_of_questions *r, const slao_test_set *set, int64_t from,
+                                 int64_t to, slao_evaluation *evaluation) {
+    for (int64_t batch = from; batch < to; batch++) {
+        int64_t first = batch * BATCH, left = set->n_questions - first;
+        slao_arena_return(r->arena, (slao_arena_mark){0});
+        r->questions = set->questions + first;
+        r->n_questions = left < BATCH ? left : BATCH;
+        r->scores = evaluation->scores + first;
+        r->token_exact = evaluation->token_exact + first;
+        SLAO_TRY(r->row->run(r));
+    }
+    return SLAO_OK;
+}
+
+/* Gives each member of the team what the others found for their batches. */
+static slao_status share_findings(slao_team *team, slao_status status, int64_t n_batches,
+                                  int64_t n_questions, slao_evaluation *evaluation) {
+    int size = slao_team_size(team);
+    if (size == 1)
+        return status;
+    double n_decoded = (double)evaluation->n_decoded;
+    size_t *starts = NULL; /* in bytes: first of token_exact, then of scores */
+    if (status == SLAO_OK)
+        status = slao_allocate(&starts, (size_t)size + 1, sizeof *starts);
+    for (int m = 0; m <= size && status == SLAO_OK; m++) {
+        int64_t first = slao_team_begin(team, n_batches, m) * BATCH;
+        starts[m] = (size_t)(first < n_questions ? first : n_questions) * sizeof(bool);
+    }
+    status = slao_team_gather(team, status, evaluation->token_exact, starts);
+    for (int m = 0; m <= size && status == SLAO_OK; m++)
+        starts[m] = starts[m] / sizeof(bool) * sizeof(float);
+    if (status == SLAO_OK)
+        status = slao_team_gather(team, status, evaluation->scores, starts);
+    if (status == SLAO_OK)
+        status = slao_team_sum(team, status, NULL, 0, &n_decoded);
+    evaluation->n_decoded = (int64_t)n_decoded;
+    free(starts);
+    return status;
+}
+
 static slao_status evaluate(round_of_questions *r, const slao_low_ranks *pairs,
                             const slao_test_set *set, slao_evaluation *evaluation) {
     int64_t n = set->n_questions;
@@ -297,19 +338,16 @@ static slao_status evaluate(round_of_questions *r, const slao_low_ranks *pairs,
     SLAO_TRY(slao_allocate(&evaluation->token_exact, (size_t)n, sizeof(bool)));
     SLAO_TRY(slao_decoder_new(&r->decoder, r->judge->pass, r->judge->config, pairs));
     SLAO_TRY(slao_arena_new(&r->arena));
+    slao_team *team = r->judge->team;
+    int64_t n_batches = (n + BATCH - 1) / BATCH, from, to;
+    slao_team_part(team, n_batches, &from, &to);
+    slao_status status = score_batches(r, set, from, to, evaluation);
+    SLAO_TRY(share_findings(team, status, n_batches, n, evaluation));
     double sum = 0;
-    for (int64_t first = 0; first < n; first += BATCH) {
-        slao_arena_return(r->arena, (slao_arena_mark){0});
-        r->questions = set->questions + first;
-        r->n_questions = n - first < BATCH ? n - first : BATCH;
-        r->scores = evaluation->scores + first;
-        r->token_exact = evaluation->token_exact + first;
-        SLAO_TRY(r->row->run(r));
-        for (int64_t i = 0; i < r->n_questions; i++) {
-            sum += (double)r->scores[i];
-            evaluation->n_token_exact += r->token_exact[i];
-            evaluation->tokens += r->questions[i].sequence.count;
-        }
+    for (int64_t i = 0; i < n; i++) {
+        sum += (double)evaluation->scores[i];
+        evaluation->n_token_exact += evaluation->token_exact[i];
+        evaluation->tokens += set->questions[i].sequence.count;
     }
     evaluation->n_examples = n;
     evaluation->score = n ? sum / (double)n : 0;

@@ -12,13 +12,15 @@
  *   rouge_l    greedy decoding, then ROUGE-L F1 (learn/rouge.h)
  *
  * With several references the best counts. Examples are taken in batches of a fixed size, in order:
- * the bits do not depend on who computes them.
+ * the bits do not depend on who computes them. So a team (linalg/team.h), each member of which takes
+ * some of the batches, gets the same as a single one.
  */
 #ifndef SLAO_LEARN_EVALUATOR_H
 #define SLAO_LEARN_EVALUATOR_H
 
 #include "learn/settings.h"
 #include "learn/test_set.h"
+#include "linalg/team.h"
 #include "model/transformer.h"
 
 typedef struct {
@@ -37,6 +39,7 @@ typedef struct {
     slao_pass *pass;
     const slao_model_config *config;
     const slao_tokenizer *tokenizer;
+    slao_team *team; /* that all members of call slao_evaluate; NULL: alone */
 } slao_judge;
 
 /* Scores the test set by the row `settings->score` (not NULL). An unknown one, and rank for a task

@@ -120,12 +120,18 @@ static slao_status train_step(run *r, const int64_t *chosen, int64_t count, int6
     double loss = 0, extra = 0, norm;
     if (r->lesson->magnitudes)
         SLAO_TRY(set_magnitudes(r));
-    for (int64_t i = 0; i < count; i += batch_size) {
-        int64_t in_batch = count - i < batch_size ? count - i : batch_size;
-        SLAO_TRY(train_batch(r, chosen + i, in_batch, epoch, (double)n_answers, &loss));
+    slao_status status = SLAO_OK;
+    for (int64_t i = 0; i < count && status == SLAO_OK; i += batch_size) {
+        int64_t from, to;
+        slao_team_part(r->lesson->team, count - i < batch_size ? count - i : batch_size, &from,
+                       &to);
+        if (from < to)
+            status = train_batch(r, chosen + i + from, to - from, epoch, (double)n_answers, &loss);
     }
     if (r->lesson->magnitudes)
         add_magnitude_gradients(r);
+    SLAO_TRY(
+        slao_team_sum(r->lesson->team, status, r->gradients, (size_t)r->lora->n_values, &loss));
     if (r->lesson->extra.add)
         SLAO_TRY(r->lesson->extra.add(r->lesson->extra.context, r->lora, r->gradients, &extra));
     if (!isfinite(loss + extra))

@@ -4,6 +4,9 @@
  * are cut off it in turn, `accumulation` of them make an optimiser step, whose loss is the mean
  * over all their answer tokens. Optimiser state, learning-rate schedule and step count start anew.
  * The same inputs give the same bits.
+ *
+ * A team (linalg/team.h) trains together: each member computes a fixed part of the examples of
+ * every batch, and all make the same optimiser step with the sum of their gradients.
  */
 #ifndef SLAO_LEARN_TRAINER_H
 #define SLAO_LEARN_TRAINER_H
@@ -11,6 +14,7 @@
 #include "adapter/lora.h"
 #include "data/packing.h"
 #include "learn/settings.h"
+#include "linalg/team.h"
 #include "model/transformer.h"
 
 /* What is added to the loss of the data once per optimiser step, whatever the accumulation: *value
@@ -31,6 +35,7 @@ typedef struct {
     slao_extra_loss extra; /* add NULL: none */
     bool magnitudes; /* the weights of the stack, the trained adapter's own as the last one, are
                         the adapter's scalars (below.count + 1) and are trained with it */
+    slao_team *team; /* that all members of call slao_train; NULL: alone */
 } slao_lesson;
 
 typedef struct {

@@ -46,6 +46,11 @@ slao_status slao_team_orthonormal_rows(slao_team *team, slao_status status, floa
     return slao_orthonormal_rows(a, r, n, sign, r_factor);
 }
 
+bool slao_team_decomposes(const slao_team *team, int64_t r, int64_t n) {
+    enum { COLUMNS = 1024, TALL = 4 };
+    return slao_team_size(team) > 1 && r >= COLUMNS && n <= TALL * r;
+}
+
 slao_status slao_team_end(slao_team *team, slao_status status) {
     if (!team)
         return status;

@@ -63,6 +63,11 @@ slao_status slao_team_gather(slao_team *team, slao_status status, void *bytes,
 slao_status slao_team_orthonormal_rows(slao_team *team, slao_status status, float *a, int64_t r,
                                        int64_t n, slao_qr_sign sign, float *r_factor);
 
+/* Does the team decompose many matrices of n x r sooner one after the other, each by all members,
+ * than each by LAPACK on one member? As measured by `slao bench qr`; false without a team of
+ * several. */
+bool slao_team_decomposes(const slao_team *team, int64_t r, int64_t n);
+
 /* The end of the team's work: brings together what only some members know of, unless a failure was
  * agreed on already, and makes the team ready for other work. */
 slao_status slao_team_end(slao_team *team, slao_status status);

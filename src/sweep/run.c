@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "sweep/crew.h"
 #include "sweep/drain.h"
+#include "sweep/group.h"
 #include "sweep/results.h"
 #include "sweep/study.h"
 #include "sweep/workbench.h"
@@ -18,6 +19,7 @@ typedef struct {
     slao_ranks *ranks;
     const slao_sweep_choices *choices;
     slao_study study;
+    slao_group *group;
     char *output, *store_folder;
     slao_store *store;
     slao_model *model;
@@ -159,6 +161,7 @@ static slao_status load_bench(sweep_run *run) {
                                   .store = run->store,
                                   .model = run->model,
                                   .tokenizer = run->tokenizer,
+                                  .team = slao_group_team(run->group),
                                   .rank = run->ranks->rank,
                                   .host = run->ranks->host};
     SLAO_TRY(slao_workbench_new(&run->bench, &parts));
@@ -321,6 +324,8 @@ static slao_status prepare(sweep_run *run) {
     SLAO_TRY(share_spec(run, &spec, &folder));
     slao_status status = slao_ranks_agree(ranks, slao_study_open(&run->study, spec));
     if (status == SLAO_OK)
+        status = slao_group_form(&run->group, ranks, run->study.spec->ranks_per_trial);
+    if (status == SLAO_OK)
         status = slao_ranks_agree(ranks, slao_study_hash(&run->study, &hash));
     if (status == SLAO_OK)
         status = slao_ranks_check_same(ranks, hash, "the plan (do all ranks read the same files?)");
@@ -368,6 +373,7 @@ slao_status slao_sweep_run(slao_ranks *ranks, const slao_sweep_choices *choices)
     slao_progress_free(run.progress);
     free(run.graph);
     slao_workbench_free(run.bench);
+    slao_group_free(run.group);
     slao_tokenizer_free(run.tokenizer);
     slao_model_free(run.model);
     slao_store_close(run.store);

@@ -18,11 +18,6 @@ static slao_status hash_model(slao_hash *hash, const slao_checkpoint *checkpoint
 
 /* What only the model can tell of a spec: better said now than by every step. */
 static slao_status check_spec(const slao_spec *spec, const slao_model_config *config) {
-    if (spec->ranks_per_trial != 1)
-        return slao_fail(SLAO_BAD_INPUT,
-                         "ranks_per_trial is %lld, but slao trains a step on one rank: it "
-                         "must be 1",
-                         (long long)spec->ranks_per_trial);
     for (int64_t i = 0; i < spec->n_trials; i++)
         SLAO_TRY(slao_lora_check(&spec->trials[i].lora, config));
     return SLAO_OK;

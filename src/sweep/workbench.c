@@ -156,6 +156,8 @@ static slao_status parents_of(slao_workbench *bench, const slao_step *step, adap
 
 static slao_status save_adapter(slao_workbench *bench, slao_hash key, bool evaluated,
                                 const slao_lora *lora) {
+    if (!slao_team_leads(bench->parts.team))
+        return SLAO_OK;
     char *folder;
     SLAO_TRY(folder_of(bench, key, evaluated, &folder));
     slao_status status = slao_peft_save(lora, folder, bench->parts.plan->spec->model);
@@ -303,9 +305,11 @@ static slao_status set_start(slao_workbench *bench, finetune *work) {
     const slao_start_rule *rule = slao_step_start(work->step);
     slao_start start = {.task = work->step->task,
                         .seed = (uint64_t)trial->seed,
-                        .row_scale = slao_method_number(choice, "row_scale", 1)};
-    const char *sign = slao_method_text(choice, "qr_sign");
+                        .row_scale = slao_method_number(choice, "row_scale", 1),
+                        .team = bench->parts.team};
+    const char *sign = slao_method_text(choice, "qr_sign"), *qr = slao_method_text(choice, "qr");
     start.sign = sign && strcmp(sign, "lapack") == 0 ? SLAO_SIGN_LAPACK : SLAO_SIGN_POSITIVE;
+    start.qr = qr ? slao_qr_way_find(qr) : SLAO_QR_AUTO;
     if (rule->source != SLAO_FROM_NOTHING)
         start.last = work->parents.loras[0];
     SLAO_TRY(slao_lora_new(&work->lora, &trial->lora, &bench->parts.model->config));
@@ -354,7 +358,8 @@ static slao_status begin_tuning(slao_workbench *bench, finetune *work) {
 static slao_status prepare_finetune(slao_workbench *bench, finetune *work) {
     const slao_step *step = work->step;
     const slao_method *method = step->trial->method.method;
-    work->lesson = (slao_lesson){.task = step->task, .seed = (uint64_t)step->trial->seed};
+    work->lesson = (slao_lesson){
+        .task = step->task, .seed = (uint64_t)step->trial->seed, .team = bench->parts.team};
     SLAO_TRY(gather_examples(bench, work));
     SLAO_TRY(parents_of(bench, step, &work->parents));
     if (step->changed)
@@ -386,6 +391,8 @@ static slao_status keep_finetuned(slao_workbench *bench, finetune *work, cJSON *
     if (work->tuning.evaluated)
         SLAO_TRY(save_adapter(bench, work->step->key, true, evaluated));
     SLAO_TRY(save_adapter(bench, work->step->key, false, work->lora));
+    if (!slao_team_leads(bench->parts.team))
+        return SLAO_OK;
     char *folder;
     SLAO_TRY(slao_store_adapter_path(bench->parts.store, work->step->key, &folder));
     slao_status status = slao_state_save(&work->after, folder);
@@ -495,7 +502,10 @@ static slao_status run_evaluate(slao_workbench *bench, const slao_step *step, cJ
     slao_score_settings score = bench->parts.plan->spec->score;
     if (!score.score)
         score.score = task->task->score;
-    slao_judge judge = {.pass = bench->pass, .config = config, .tokenizer = bench->parts.tokenizer};
+    slao_judge judge = {.pass = bench->pass,
+                        .config = config,
+                        .tokenizer = bench->parts.tokenizer,
+                        .team = bench->parts.team};
     slao_evaluation evaluation;
     slao_status status = slao_evaluate(&judge, &pairs, task->test, &score, &evaluation);
     if (status == SLAO_OK)
@@ -534,6 +544,8 @@ static slao_status run_recorded(slao_workbench *bench, const slao_step *step, cJ
     SLAO_TRY(slao_json_add_real(record, "seconds", slao_seconds() - start));
     SLAO_TRY(slao_json_add_real(record, "tokens", (double)cost->tokens));
     SLAO_TRY(slao_json_add_real(record, "peak_memory_bytes", peak_memory_bytes()));
+    if (!slao_team_leads(bench->parts.team))
+        return SLAO_OK;
     return slao_store_put(bench->parts.store, step->key, record);
 }
 
@@ -543,7 +555,7 @@ static slao_status run_step(void *context, int64_t index, slao_step_cost *cost) 
     cJSON *record = cJSON_CreateObject();
     if (!record)
         return slao_fail(SLAO_NO_RESOURCE, "out of memory for a step's record");
-    slao_status status = run_recorded(bench, step, record, cost);
+    slao_status status = slao_team_end(bench->parts.team, run_recorded(bench, step, record, cost));
     cJSON_Delete(record);
     return status;
 }

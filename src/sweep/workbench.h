@@ -7,6 +7,7 @@
 #ifndef SLAO_SWEEP_WORKBENCH_H
 #define SLAO_SWEEP_WORKBENCH_H
 
+#include "linalg/team.h"
 #include "model/model.h"
 #include "model/tokenizer.h"
 #include "sweep/plan.h"
@@ -21,6 +22,7 @@ typedef struct {
     slao_store *store;
     const slao_model *model;
     const slao_tokenizer *tokenizer;
+    slao_team *team; /* that runs every step together: its first member keeps what it comes to */
     int rank;
     const char *host;
 } slao_workbench_parts;

@@ -1,7 +1,8 @@
 /* sweep/group and the team of its members: groups of 1, 2 and 3 out of all ranks, some left over.
  */
-#include "test.h"
+#include "unit/tiny_model.h"
 
+#include "adapter/start.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "sweep/crew.h"
@@ -148,6 +149,49 @@ static void test_qr(void **state) {
     in_groups(check_qr);
 }
 
+/* Every start with orthonormal rows is what one rank makes of it: bit for bit by LAPACK, and up to
+ * rounding by ScaLAPACK. */
+static void check_starts(slao_group *group) {
+    static const slao_module modules[] = {SLAO_Q_PROJ, SLAO_V_PROJ, SLAO_DOWN_PROJ};
+    slao_team *team = slao_group_team(group);
+    slao_lora *last = tiny_lora_new(modules, 3, 0);
+    int n_rules = 0;
+    for (const slao_start_rule *rule = slao_start_rules; team && rule->name; rule++) {
+        if (!rule->orthonormal)
+            continue;
+        n_rules++;
+        for (int way = 0; slao_qr_way_names[way]; way++) {
+            slao_start start = {.last = last,
+                                .task = "t",
+                                .seed = 1,
+                                .row_scale = 0.5,
+                                .qr = slao_qr_way_find(slao_qr_way_names[way]),
+                                .team = team};
+            slao_lora *shared, *alone;
+            assert_int_equal(start.qr, way);
+            assert_ok(slao_lora_copy(&shared, last));
+            assert_ok(slao_lora_copy(&alone, last));
+            assert_ok(slao_team_end(team, rule->set(shared, &start)));
+            start.team = NULL;
+            start.qr = SLAO_QR_LAPACK;
+            assert_ok(rule->set(alone, &start));
+            for (int64_t i = 0; i < last->n_values; i++) {
+                double tolerance = way == SLAO_QR_SCALAPACK ? 1e-5 : 0;
+                assert_near((double)shared->values[i], (double)alone->values[i], tolerance);
+            }
+            slao_lora_free(shared);
+            slao_lora_free(alone);
+        }
+    }
+    assert_true(!team || n_rules >= 4);
+    slao_lora_free(last);
+}
+
+static void test_starts(void **state) {
+    (void)state;
+    in_groups(check_starts);
+}
+
 /* ---- A run of steps ---- */
 
 enum { N_STEPS = 300 };
@@ -241,6 +285,7 @@ int main(void) {
         cmocka_unit_test(test_gathering),
         cmocka_unit_test(test_a_lone_failure_is_everyones),
         cmocka_unit_test(test_qr),
+        cmocka_unit_test(test_starts),
         cmocka_unit_test(test_groups_run_steps),
         cmocka_unit_test(test_too_few_ranks_are_refused),
     };
