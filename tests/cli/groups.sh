@@ -24,7 +24,8 @@ cat >"$work/spec.json" <<JSON
                  "train_samples": 33, "test_samples": 40 },
   "train": { "batch_size": 5, "accumulation": 2 },
   "evaluate": { "max_new_tokens": 4, "tasks": "seen", "references": ["base"] },
-  "sweep": { "method": "slao", "order": [["quiz", "guests"], ["desks", "guests"]], "lambda": [0.3],
+  "sweep": { "method": ["slao", "seqlora"],
+             "order": [["quiz", "guests"], ["desks", "guests"]], "lambda": [0.3],
              "learning_rate": [1e-2], "seed": [0] } }
 JSON
 spec=$work/spec.json
@@ -54,7 +55,7 @@ for n in 4 2; do
   pid=$!
   before=$(find "$store/steps" -name '*.json' | wc -l)
   for _ in $(seq 500); do
-    [ "$(find "$store/steps" -name '*.json' | wc -l)" -ge $((before + 3)) ] && break
+    [ "$(find "$store/steps" -name '*.json' | wc -l)" -ge $((before + 2)) ] && break
     sleep 0.02
   done
   if [ "$n" = 4 ]; then # the last member of the last group
@@ -84,7 +85,7 @@ import h5py
 import numpy
 
 one, two = (h5py.File(path)["trial"] for path in sys.argv[1:3])
-assert set(one) == set(two) and len(one) == 2, (set(one), set(two))
+assert set(one) == set(two) and len(one) == 4, (set(one), set(two))
 largest = 0
 for trial in one:
     for a, b in zip(one[trial]["loss"][()], two[trial]["loss"][()], strict=True):
