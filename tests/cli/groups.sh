@@ -108,7 +108,7 @@ import numpy
 
 def losses(path):
     with h5py.File(path) as f:
-        return {t["order"]: numpy.concatenate(f["trial"][t["id"].decode()]["loss"][()])
+        return {t["order"]: f["trial"][t["id"].decode()]["loss"][()]
                 for t in f["trials"][:] if t["method"] == b"slao"}
 
 
