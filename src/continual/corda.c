@@ -42,7 +42,11 @@ static void damp(double *covariance, const double *mean, int64_t n) {
 slao_status slao_corda_pair(const float *weight, int64_t d_out, int64_t d_in, const double *mean,
                             int64_t rank, double scale, bool last, float *a, float *b) {
     int64_t k = d_out < d_in ? d_out : d_in;
-    SLAO_INVARIANT(rank <= k && scale > 0);
+    SLAO_INVARIANT(rank <= k);
+    if (!(scale > 0))
+        return slao_fail(
+            SLAO_BAD_INPUT,
+            "lora.alpha is 0: a pair whose scale is 0 cannot carry components of a weight");
     work w = {0};
     slao_status status = take_work(&w, d_out, d_in);
     if (status == SLAO_OK) {
