@@ -3,6 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+slao_status slao_tuning_need_state(const slao_tuning *tuning) {
+    if (tuning->position == 1 || tuning->before->count)
+        return SLAO_OK;
+    return slao_fail(SLAO_BAD_INPUT,
+                     "the state that the task before left is gone (method_state.safetensors beside "
+                     "its adapter in the store): put it back, or run with another store");
+}
+
 slao_status slao_tuning_view(const slao_tuning *tuning, slao_low_ranks *pairs) {
     const slao_lora_stack *below = &tuning->lesson->below;
     size_t count = (size_t)below->count + 1;

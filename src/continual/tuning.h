@@ -53,6 +53,9 @@ extern const slao_tuning_rule slao_tuning_olora, slao_tuning_nlora,
 extern const slao_tuning_rule slao_tuning_inflora, slao_tuning_corda, slao_tuning_sdlora;
 extern const slao_tuning_rule slao_tuning_lorm_ab, slao_tuning_lorm_ba; /* tuning_lorm.c */
 
+/* For the rules: from task 2 on, SLAO_BAD_INPUT if the task before left no state. */
+slao_status slao_tuning_need_state(const slao_tuning *tuning);
+
 /* For the rules: the whole model as it is now, the adapters below and then the new one, all frozen;
  * to be released with slao_lora_view_free. */
 slao_status slao_tuning_view(const slao_tuning *tuning, slao_low_ranks *pairs);

@@ -68,13 +68,14 @@ static slao_status exchange(const slao_lora *lora, const slao_state *from, slao_
 
 static slao_status begin_corda(slao_tuning *tuning) {
     split *work;
+    SLAO_TRY(slao_tuning_need_state(tuning));
     SLAO_TRY(slao_allocate(&work, 1, sizeof *work));
     tuning->work = work;
-    if (tuning->before->count == 0)
+    if (tuning->position == 1)
         SLAO_TRY(slao_tuning_observe(tuning, split_weights,
                                      tuning)); /* B is still zero: the base model's inputs */
     SLAO_TRY(slao_lora_copy(&work->subtracted, tuning->lora));
-    if (tuning->before->count)
+    if (tuning->position > 1)
         SLAO_TRY(exchange(work->subtracted, tuning->before, NULL));
     work->below[0] = work->subtracted;
     work->weights[0] = -1;

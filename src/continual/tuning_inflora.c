@@ -87,6 +87,7 @@ static slao_status start_from(void *context, const slao_gram *gram) {
 }
 
 static slao_status begin_inflora(slao_tuning *tuning) {
+    SLAO_TRY(slao_tuning_need_state(tuning));
     tuning->lesson->frozen = SLAO_FACTOR_A;
     return slao_tuning_observe(tuning, start_from, tuning);
 }

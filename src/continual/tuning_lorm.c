@@ -150,11 +150,13 @@ static slao_status merge_input_a(void *context, const slao_gram *gram) {
 }
 
 static slao_status begin_ba(slao_tuning *tuning) {
+    SLAO_TRY(slao_tuning_need_state(tuning));
     tuning->lesson->frozen = SLAO_FACTOR_A;
     return SLAO_OK;
 }
 
 static slao_status begin_ab(slao_tuning *tuning) {
+    SLAO_TRY(slao_tuning_need_state(tuning));
     tuning->lesson->frozen = SLAO_FACTOR_B;
     const slao_lora *lora = tuning->lora;
     memset(lora->values, 0, (size_t)lora->n_values * sizeof *lora->values);

@@ -95,7 +95,8 @@ static slao_status read_fisher(const slao_state *state, const slao_lora *lora, f
 }
 
 static slao_status begin_ewc(slao_tuning *tuning) {
-    if (tuning->before->count == 0)
+    SLAO_TRY(slao_tuning_need_state(tuning));
+    if (tuning->position == 1)
         return SLAO_OK; /* the first task: nothing matters yet */
     const slao_lora *lora = tuning->lora;
     size_t n = (size_t)lora->n_values;

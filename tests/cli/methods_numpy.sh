@@ -45,6 +45,25 @@ sweep corda '"corda"' 1e-2
 sweep corda-first '{"name": "corda", "components": "first"}' 1e-2
 "$python" "$here/methods_numpy.py" "$work"
 
+# A state that is gone is told, not taken for that of a first task.
+for method in ewc inflora corda lorm-ba lorm-ab; do
+  "$python" - "$work/$method.store" <<'PY'
+import json, pathlib, sys
+store = pathlib.Path(sys.argv[1])
+for path in (store / "steps").rglob("*.json"):
+    record = json.load(open(path))
+    if record["kind"] == "finetune" and record["task"] == "quiz":
+        (store / "adapters" / record["key"] / "method_state.safetensors").unlink()
+    elif record["kind"] == "finetune" and record["task"] == "guests":
+        path.unlink()
+PY
+  code=0
+  "$SLAO" sweep "$work/$method.json" -o "$work/$method.h5" --progress none >"$work/stdout" 2>"$work/stderr" || code=$?
+  [ $code -ne 0 ] && grep -q "$method, task guests: the state that the task before left is gone" "$work/stderr" || {
+    echo "FAILED: $method without its state: exit code $code" >&2; cat "$work/stderr" >&2; exit 1; }
+  echo "$method: exit code $code without its state"
+done
+
 refused() { # METHOD PART: exit 2, the message holds PART and the key's path
   spec "$1" 1e-2 >"$work/bad.json"
   local code=0
