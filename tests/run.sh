@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Runs the tests: installs what they need, builds with warnings as errors, runs ctest and ends on its summary.
-#   tests/run.sh [--quick] [--reference] [CTEST ARGUMENTS...]
+#   tests/run.sh [--quick] [--reference] [--hosts] [CTEST ARGUMENTS...]
 # --quick      leaves out what takes over a minute (label `slow`)
 # --reference  runs only the comparisons with torch, transformers and peft (installed in an environment of their own)
+# --hosts      runs only what takes several hosts, as network namespaces of this machine (needs root)
 # Tests on real data (label `data`) run when SLAO_DATA, or ../shared/data beside the checkout, is there.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../experiments/setup.sh"
@@ -14,6 +15,7 @@ while [ $# -gt 0 ]; do
   case $1 in
   --quick) select=(-LE slow) ;;
   --reference) reference=yes ;;
+  --hosts) select=(-C hosts -L hosts) ;;
   *) break ;;
   esac
   shift

@@ -38,7 +38,7 @@ static slao_status hear_nothing(void *context, const slao_event *event) {
 }
 
 /* Collective: chains of ten steps, each of which does nothing. */
-static slao_status time_crew(const slao_ranks *ranks, int64_t n_steps, crew_speed *speed) {
+static slao_status time_crew(slao_ranks *ranks, int64_t n_steps, crew_speed *speed) {
     enum { CHAIN = 10 };
     slao_graph_step *steps;
     int64_t *parents;
@@ -55,7 +55,7 @@ static slao_status time_crew(const slao_ranks *ranks, int64_t n_steps, crew_spee
     }
     slao_runner runner = {NULL, run_nothing};
     double begin = slao_seconds();
-    status = slao_crew_run(ranks, steps, n_steps, &runner, (slao_listener){NULL, hear_nothing});
+    status = slao_crew_run(ranks, steps, n_steps, &runner, (slao_listener){NULL, hear_nothing}, NULL);
     *speed = (crew_speed){ranks->size, n_steps, slao_seconds() - begin};
     free(parents);
     free(steps);

@@ -4,7 +4,22 @@
 #include "cli/plan.h"
 #include "sweep/run.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+/* Started by mpirun with others? Then this error is theirs, too, and one of them tells. */
+static slao_status fail_once(slao_status status) {
+    const char *size = getenv("OMPI_COMM_WORLD_SIZE");
+    slao_ranks ranks;
+    char message[4096];
+    if (!size || atoi(size) < 2)
+        return status;
+    snprintf(message, sizeof message, "%s", slao_message());
+    SLAO_TRY(slao_ranks_start(&ranks));
+    status = slao_ranks_agree(&ranks, slao_fail(status, "%s", message));
+    slao_ranks_finish(&ranks);
+    return status;
+}
 
 static slao_status run(const slao_sweep_choices *choices, const slao_option_list *settings,
                        bool dry_run) {
@@ -22,9 +37,9 @@ static slao_status run(const slao_sweep_choices *choices, const slao_option_list
 }
 
 slao_status slao_command_sweep(int argc, char **argv) {
-    slao_sweep_choices choices = {0};
+    slao_sweep_choices choices = {.checkpoint_seconds = 60};
     slao_option_list settings = {0};
-    const char *progress = "auto";
+    const char *progress = "auto", *shard = NULL, *only = NULL;
     bool dry_run = false;
     const slao_option options[] = {
         {"--output", "-o", SLAO_OPTION_TEXT, "OUT.h5", "results file (results/NAME.h5)",
@@ -37,14 +52,32 @@ slao_status slao_command_sweep(int argc, char **argv) {
         {"--dry-run", NULL, SLAO_OPTION_FLAG, NULL, "say what would run (as slao plan), and stop",
          &dry_run, false},
         {"--fresh", NULL, SLAO_OPTION_FLAG, NULL, "run every step again", &choices.fresh, false},
+        {"--shard", NULL, SLAO_OPTION_TEXT, "k/n",
+         "the k-th of n parts of the trials, into a store of its own (slao collect joins them)",
+         &shard, false},
+        {"--only", NULL, SLAO_OPTION_TEXT, "failed,missing",
+         "the trials of which a step failed, the other ones that are not done, or both; without it "
+         "a step that failed earlier is not run again",
+         &only, false},
+        {"--max-fails", NULL, SLAO_OPTION_INTEGER, "K", "stop once K steps have failed (never)",
+         &choices.max_fails, false},
+        {"--max-retries", NULL, SLAO_OPTION_INTEGER, "K", "try a step that fails K times more (0)",
+         &choices.max_retries, false},
+        {"--time-limit", NULL, SLAO_OPTION_REAL, "MIN",
+         "be over in so many minutes, with exit code 75 if work is left (what the batch system "
+         "says)",
+         &choices.time_limit, false},
+        {"--checkpoint-seconds", NULL, SLAO_OPTION_REAL, "S",
+         "keep what a kill would lose of a training so often (60)", &choices.checkpoint_seconds,
+         false},
         {"--progress", NULL, SLAO_OPTION_TEXT, "MODE", "auto, bar, lines or none", &progress,
          false},
         {0},
     };
     const slao_usage usage = {
         .usage = "mpirun -n N slao sweep SPEC.json [-o OUT.h5] [--store DIR] [--set KEY=VALUE]... "
-                 "[--dry-run] "
-                 "[--fresh] [--progress MODE]",
+                 "[--dry-run] [--fresh] [--shard k/n] [--only failed,missing] [--max-fails K] "
+                 "[--max-retries K] [--time-limit MIN] [--checkpoint-seconds S] [--progress MODE]",
         .summary = "Trains and evaluates every trial of a sweep, sharing all work that trials have "
                    "in common,\n"
                    "and writes one HDF5 file. Stop it at any time: the same command goes on.",
@@ -60,6 +93,15 @@ slao_status slao_command_sweep(int argc, char **argv) {
     slao_status status = slao_options_parse(argc, argv, &usage, &arguments, &n_arguments, &helped);
     if (status == SLAO_OK && !helped)
         status = slao_progress_parse(&choices.progress, progress);
+    if (status == SLAO_OK && shard)
+        status = slao_selection_read_shard(&choices.selection, shard);
+    if (status == SLAO_OK && only)
+        status = slao_selection_read_only(&choices.selection, only);
+    if (status == SLAO_OK && (choices.time_limit < 0 || choices.checkpoint_seconds < 0))
+        status =
+            slao_fail(SLAO_BAD_INPUT, "--time-limit and --checkpoint-seconds must not be negative");
+    if (status != SLAO_OK)
+        status = fail_once(status);
     if (status == SLAO_OK && !helped) {
         choices.spec = arguments[0];
         choices.settings = settings.values;

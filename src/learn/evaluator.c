@@ -295,6 +295,9 @@ static slao_status score_batches(round_of_questions *r, const slao_test_set *set
                                  int64_t to, slao_evaluation *evaluation) {
     for (int64_t batch = from; batch < to; batch++) {
         int64_t first = batch * BATCH, left = set->n_questions - first;
+        if (r->judge->go_on && !r->judge->go_on(r->judge->context, first, set->n_questions))
+            return slao_fail(SLAO_DRAINED, "stopped after %lld of %lld questions", (long long)first,
+                             (long long)set->n_questions);
         slao_arena_return(r->arena, (slao_arena_mark){0});
         r->questions = set->questions + first;
         r->n_questions = left < BATCH ? left : BATCH;

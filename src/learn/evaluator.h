@@ -12,8 +12,8 @@
  *   rouge_l    greedy decoding, then ROUGE-L F1 (learn/rouge.h)
  *
  * With several references the best counts. Examples are taken in batches of a fixed size, in order:
- * the bits do not depend on who computes them. So a team (linalg/team.h), each member of which takes
- * some of the batches, gets the same as a single one.
+ * the bits do not depend on who computes them. So a team (linalg/team.h), each member of which
+ * takes some of the batches, gets the same as a single one.
  */
 #ifndef SLAO_LEARN_EVALUATOR_H
 #define SLAO_LEARN_EVALUATOR_H
@@ -39,6 +39,10 @@ typedef struct {
     slao_pass *pass;
     const slao_model_config *config;
     const slao_tokenizer *tokenizer;
+    /* Asked before each batch, when `at` of `of` questions are answered; NULL: always true. False
+     * ends the evaluation with SLAO_DRAINED, of all members of a team. */
+    bool (*go_on)(void *context, int64_t at, int64_t of);
+    void *context;
     slao_team *team; /* that all members of call slao_evaluate; NULL: alone */
 } slao_judge;
 

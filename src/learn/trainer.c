@@ -23,6 +23,8 @@ typedef struct {
     float *gradients;
     slao_value_range *ranges; /* trained values, where a factor is frozen */
     int64_t *order;
+    const slao_training_watch *watch;
+    slao_training_state state;
 } run;
 
 /* Forward and backward of one batch; adds to the gradients and to *loss what it contributes to the
@@ -144,13 +146,9 @@ static slao_status train_step(run *r, const int64_t *chosen, int64_t count, int6
     double rate = slao_learning_rate(r->settings, training->steps, total_steps);
     SLAO_TRY(
         slao_optimizer_step(r->optimizer, r->lora->values, r->gradients, rate, r->settings, &norm));
-    SLAO_TRY(slao_grow(&training->losses, &training->capacity, (size_t)training->steps + 1,
-                       sizeof *training->losses));
-    if (r->lesson->extra.add) {
-        SLAO_TRY(slao_grow(&training->extra_losses, &training->extra_capacity,
-                           (size_t)training->steps + 1, sizeof *training->extra_losses));
+    SLAO_TRY(slao_training_reserve(training, training->steps + 1, r->state.extra));
+    if (r->state.extra)
         training->extra_losses[training->steps] = extra;
-    }
     training->losses[training->steps++] = loss;
     return SLAO_OK;
 }
@@ -166,24 +164,86 @@ static slao_status check_values(const slao_lora *lora) {
     return SLAO_OK;
 }
 
+/* What the first member of a team has put back, to all. */
+static slao_status share_state(slao_team *team, slao_status status,
+                               const slao_training_state *state) {
+    slao_training *training = state->training;
+    SLAO_TRY(slao_team_share(team, status, &training->steps, sizeof training->steps));
+    if (training->steps == 0 || slao_team_size(team) == 1)
+        return SLAO_OK;
+    status = slao_training_reserve(training, training->steps, state->extra);
+    size_t values = (size_t)state->n_values * sizeof(float);
+    size_t losses = (size_t)training->steps * sizeof(double);
+    const struct {
+        void *bytes;
+        size_t count;
+    } parts[] = {{state->values, values},
+                 {state->first, values},
+                 {state->second, values},
+                 {training->losses, losses},
+                 {training->extra_losses, state->extra ? losses : 0},
+                 {training->gradient_norms, (size_t)state->n_norms * sizeof(double)},
+                 {&training->gradient_norm_a, sizeof(double)},
+                 {&training->gradient_norm_b, sizeof(double)},
+                 {&training->tokens, sizeof training->tokens}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        SLAO_TRY(slao_team_share(team, status, parts[i].bytes, parts[i].count));
+        status = SLAO_OK;
+    }
+    return SLAO_OK;
+}
+
+static slao_status begin(run *r) {
+    slao_status status = SLAO_OK;
+    if (slao_team_leads(r->lesson->team))
+        status = r->watch->begin(r->watch->context, &r->state);
+    SLAO_TRY(share_state(r->lesson->team, status, &r->state));
+    SLAO_INVARIANT(r->state.training->steps <= r->state.total_steps);
+    r->optimizer->steps = r->state.training->steps;
+    return SLAO_OK;
+}
+
 static slao_status train(run *r, slao_training *training) {
     int64_t n = r->lesson->n_examples,
             per_step = r->settings->batch_size * r->settings->accumulation;
-    int64_t total = (n + per_step - 1) / per_step * r->settings->epochs;
+    int64_t per_epoch = (n + per_step - 1) / per_step, total = per_epoch * r->settings->epochs;
     SLAO_TRY(slao_allocate(&r->order, (size_t)n, sizeof *r->order));
-    for (int64_t epoch = 0; epoch < r->settings->epochs; epoch++) {
+    r->state = (slao_training_state){.n_values = r->lora->n_values,
+                                     .values = r->lora->values,
+                                     .first = r->optimizer->first,
+                                     .second = r->optimizer->second,
+                                     .n_norms = 2 * r->lora->n_sites,
+                                     .extra = r->lesson->extra.add != NULL,
+                                     .training = training,
+                                     .total_steps = total};
+    bool watched = r->watch && r->watch->after_step && slao_team_leads(r->lesson->team);
+    if (r->watch && r->watch->begin)
+        SLAO_TRY(begin(r));
+    int64_t first_epoch = per_epoch ? training->steps / per_epoch : 0;
+    for (int64_t epoch = first_epoch; epoch < r->settings->epochs; epoch++) {
         slao_random random =
             slao_random_stream(r->lesson->seed, "order", r->lesson->task, (uint64_t)epoch);
         slao_random_permutation(&random, r->order, n);
-        for (int64_t i = 0; i < n; i += per_step)
+        for (int64_t i = (training->steps - epoch * per_epoch) * per_step; i < n; i += per_step) {
             SLAO_TRY(train_step(r, r->order + i, n - i < per_step ? n - i : per_step, epoch, total,
                                 training));
+            if (watched && training->steps < total)
+                SLAO_TRY(r->watch->after_step(r->watch->context, &r->state));
+        }
     }
     for (int64_t i = 0; i < 2 * r->lora->n_sites; i++)
         training->gradient_norms[i] /= (double)training->steps;
     training->gradient_norm_a /= (double)training->steps;
     training->gradient_norm_b /= (double)training->steps;
     return check_values(r->lora);
+}
+
+slao_status slao_training_reserve(slao_training *training, int64_t count, bool extra) {
+    SLAO_TRY(
+        slao_grow(&training->losses, &training->capacity, (size_t)count, sizeof *training->losses));
+    return !extra ? SLAO_OK
+                  : slao_grow(&training->extra_losses, &training->extra_capacity, (size_t)count,
+                              sizeof *training->extra_losses);
 }
 
 /* The adapters below, then the trained one, with their weights. */
@@ -228,9 +288,14 @@ static slao_status leave_out_frozen(run *r) {
 
 slao_status slao_train(slao_pass *pass, const slao_model_config *config, slao_lora *lora,
                        const slao_lesson *lesson, const slao_train_settings *settings,
-                       slao_training *training) {
+                       const slao_training_watch *watch, slao_training *training) {
     *training = (slao_training){0};
-    run r = {.pass = pass, .config = config, .lora = lora, .lesson = lesson, .settings = settings};
+    run r = {.pass = pass,
+             .config = config,
+             .lora = lora,
+             .lesson = lesson,
+             .settings = settings,
+             .watch = watch};
     slao_status status = slao_arena_new(&r.arena);
     if (status == SLAO_OK)
         status = slao_optimizer_new(&r.optimizer, lora->n_values);

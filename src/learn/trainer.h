@@ -49,11 +49,36 @@ typedef struct {
     double gradient_norm_a, gradient_norm_b; /* the same over all sites together */
 } slao_training;
 
+/* All that a training needs to go on from between two optimiser steps, bit for bit: everything else
+ * follows from the seed and the number of steps. */
+typedef struct {
+    int64_t n_values;
+    float *values, *first, *second; /* n_values each: the adapter, the optimiser's moments */
+    int64_t n_norms;
+    bool extra;              /* there are extra losses */
+    slao_training *training; /* steps, losses, tokens so far; sums of the gradient norms, of which
+                                gradient_norms has n_norms */
+    int64_t total_steps;
+} slao_training_state;
+
+/* Who looks on; in a team its first member alone. `begin` may put back an earlier state, in place
+ * (the moments are zeros otherwise); `after_step` is called after every optimiser step but the
+ * last, and ends the training by any status but SLAO_OK. Either may be NULL. */
+typedef struct {
+    void *context;
+    slao_status (*begin)(void *context, slao_training_state *state);
+    slao_status (*after_step)(void *context, const slao_training_state *state);
+} slao_training_watch;
+
+/* Room for `count` losses, and for as many extra losses where there are any. */
+slao_status slao_training_reserve(slao_training *training, int64_t count, bool extra);
+
 /* Trains `lora` in place. A loss or gradient that is not finite is SLAO_FAILED naming the step.
- * `*training` is to be released with slao_training_free, also after a failure. */
+ * `watch` may be NULL. `*training` is to be released with slao_training_free, also after a failure.
+ */
 slao_status slao_train(slao_pass *pass, const slao_model_config *config, slao_lora *lora,
                        const slao_lesson *lesson, const slao_train_settings *settings,
-                       slao_training *training);
+                       const slao_training_watch *watch, slao_training *training);
 void slao_training_free(slao_training *training);
 
 #endif

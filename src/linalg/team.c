@@ -38,6 +38,10 @@ slao_status slao_team_gather(slao_team *team, slao_status status, void *bytes,
     return slao_team_size(team) == 1 ? status : team->calls->gather(team, status, bytes, starts);
 }
 
+slao_status slao_team_share(slao_team *team, slao_status status, void *bytes, size_t count) {
+    return slao_team_size(team) == 1 ? status : team->calls->share(team, status, bytes, count);
+}
+
 slao_status slao_team_orthonormal_rows(slao_team *team, slao_status status, float *a, int64_t r,
                                        int64_t n, slao_qr_sign sign, float *r_factor) {
     if (team)

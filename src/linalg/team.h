@@ -26,6 +26,7 @@ typedef struct {
     slao_status (*sum)(slao_team *team, slao_status status, float *values, size_t count,
                        double *number);
     slao_status (*gather)(slao_team *team, slao_status status, void *bytes, const size_t *starts);
+    slao_status (*share)(slao_team *team, slao_status status, void *bytes, size_t count);
     slao_status (*orthonormal_rows)(slao_team *team, slao_status status, float *a, int64_t r,
                                     int64_t n, slao_qr_sign sign, float *r_factor);
 } slao_team_calls;
@@ -57,6 +58,9 @@ slao_status slao_team_sum(slao_team *team, slao_status status, float *values, si
  * size + 1 entries. */
 slao_status slao_team_gather(slao_team *team, slao_status status, void *bytes,
                              const size_t *starts);
+
+/* Member 0's `bytes` to all. */
+slao_status slao_team_share(slao_team *team, slao_status status, void *bytes, size_t count);
 
 /* As slao_orthonormal_rows, by all members together (linalg/distributed_qr.h); a lone member too
  * goes through ScaLAPACK if it has a team. */

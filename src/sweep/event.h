@@ -9,6 +9,7 @@ typedef enum {
     SLAO_EVENT_STARTED,  /* a step was handed to a rank */
     SLAO_EVENT_DONE,     /* its results are in the store */
     SLAO_EVENT_FAILED,   /* what depends on it is skipped */
+    SLAO_EVENT_RETURNED, /* a running step is ready again; status and message tell why */
     SLAO_EVENT_STOPPING, /* nothing more is handed out; status and message tell why */
     SLAO_EVENT_TICK      /* a second has passed */
 } slao_event_kind;
@@ -19,8 +20,8 @@ typedef struct {
     int rank;                 /* which ran it */
     double seconds;           /* done, failed: it took */
     int64_t tokens;           /* done: it trained on, or evaluated */
-    slao_status status;       /* failed, stopping */
-    const char *message;      /* failed, stopping; until the listener returns */
+    slao_status status;       /* failed, returned, stopping */
+    const char *message;      /* failed, returned, stopping; until the listener returns */
     double elapsed;           /* seconds since the run began */
     slao_queue_counts counts; /* after the event */
 } slao_event;

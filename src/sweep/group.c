@@ -47,6 +47,12 @@ static slao_status gather(slao_team *team, slao_status status, void *bytes, cons
     return SLAO_OK;
 }
 
+static slao_status share(slao_team *team, slao_status status, void *bytes, size_t count) {
+    SLAO_TRY(slao_team_agree(team, status));
+    give_to_all(team->context, bytes, count, 0);
+    return SLAO_OK;
+}
+
 /* Each member adds up its part of the values, and gives it to all. */
 static void sum_values(const slao_group *group, float *values, size_t count) {
     int64_t from, to;
@@ -113,7 +119,7 @@ static slao_status orthonormal_rows(slao_team *team, slao_status status, float *
     return slao_qr_grid_orthonormal_rows(grid, a, r, n, sign, r_factor);
 }
 
-static const slao_team_calls calls = {agree, sum, gather, orthonormal_rows};
+static const slao_team_calls calls = {agree, sum, gather, share, orthonormal_rows};
 
 static slao_status check_size(const slao_ranks *ranks, int64_t size) {
     if (size > ranks->size)

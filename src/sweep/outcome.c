@@ -1,6 +1,7 @@
 #include "sweep/outcome.h"
 
 #include "base/file.h"
+#include "sweep/needs.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -135,35 +136,7 @@ slao_status slao_outcome_array(const slao_outcome *outcome, const cJSON *record,
 
 /* --- trials --- */
 
-/* The steps that a trial needs, each once. */
-typedef struct {
-    const slao_plan *plan;
-    bool *seen;
-    int64_t *steps;
-    int64_t count;
-} needed_steps;
-
-static void need(needed_steps *needed, int64_t step) {
-    if (step < 0 || needed->seen[step])
-        return;
-    needed->seen[step] = true;
-    needed->steps[needed->count++] = step;
-    for (int64_t i = 0; i < needed->plan->steps[step].n_parents; i++)
-        need(needed, needed->plan->steps[step].parents[i]);
-}
-
-static void need_all(needed_steps *needed, const int64_t *steps, int64_t count) {
-    for (int64_t i = 0; i < count; i++)
-        need(needed, steps[i]);
-}
-
-static void forget(needed_steps *needed) {
-    for (int64_t i = 0; i < needed->count; i++)
-        needed->seen[needed->steps[i]] = false;
-    needed->count = 0;
-}
-
-static const char *status_of(const slao_outcome *outcome, const needed_steps *needed) {
+static const char *status_of(const slao_outcome *outcome, const slao_needs *needed) {
     int64_t recorded = 0;
     bool failed = false;
     for (int64_t i = 0; i < needed->count; i++) {
@@ -175,7 +148,7 @@ static const char *status_of(const slao_outcome *outcome, const needed_steps *ne
     return failed ? "failed" : recorded > 0 ? "partial" : "missing";
 }
 
-static void add_costs(const slao_outcome *outcome, const needed_steps *own,
+static void add_costs(const slao_outcome *outcome, const slao_needs *own,
                       slao_trial_outcome *trial) {
     trial->state_bytes = trial->peak_memory_bytes = NAN;
     for (int64_t i = 0; i < own->count; i++) {
@@ -227,7 +200,7 @@ static slao_status take_arrays(slao_trial_outcome *trial, int64_t n_tasks, slao_
     return slao_arena_take(arena, &trial->final, n, sizeof(double));
 }
 
-static slao_status read_trial(slao_outcome *outcome, int64_t index, needed_steps *needed) {
+static slao_status read_trial(slao_outcome *outcome, int64_t index, slao_needs *needed) {
     const slao_trial *settings = &outcome->plan->spec->trials[index];
     const slao_trial_steps *steps = &outcome->plan->trials[index];
     int64_t n = settings->order->n_tasks;
@@ -235,14 +208,11 @@ static slao_status read_trial(slao_outcome *outcome, int64_t index, needed_steps
     *trial = (slao_trial_outcome){0};
     SLAO_TRY(take_arrays(trial, n, outcome->arena));
 
-    need_all(needed, steps->finetunes, n);
-    need_all(needed, steps->adapters, n);
-    need_all(needed, steps->accuracy, n * n);
+    slao_needs_add_own(needed, index);
     add_costs(outcome, needed, trial);
-    need_all(needed, steps->base, n);
-    need_all(needed, steps->individual, n);
+    slao_needs_add_references(needed, index);
     trial->status = status_of(outcome, needed);
-    forget(needed);
+    slao_needs_clear(needed);
 
     read_scores(outcome, steps->accuracy, n * n, trial->accuracy, trial->token_exact);
     read_scores(outcome, steps->base, n, trial->base, NULL);
@@ -269,18 +239,18 @@ static slao_status read_trial(slao_outcome *outcome, int64_t index, needed_steps
 static slao_status read_all(slao_outcome *outcome) {
     const slao_plan *plan = outcome->plan;
     size_t n_steps = (size_t)plan->n_steps, n_trials = (size_t)plan->spec->n_trials;
-    needed_steps needed = {.plan = plan};
     SLAO_TRY(slao_arena_new(&outcome->arena));
     SLAO_TRY(slao_arena_take(outcome->arena, &outcome->steps, n_steps, sizeof *outcome->steps));
     SLAO_TRY(slao_arena_take(outcome->arena, &outcome->trials, n_trials, sizeof *outcome->trials));
-    SLAO_TRY(slao_arena_take(outcome->arena, &needed.steps, n_steps, sizeof *needed.steps));
-    SLAO_TRY(slao_arena_take(outcome->arena, &needed.seen, n_steps, sizeof *needed.seen));
-    memset(needed.seen, 0, n_steps * sizeof *needed.seen);
     for (int64_t i = 0; i < plan->n_steps; i++)
         SLAO_TRY(read_step(outcome, i));
-    for (int64_t i = 0; i < plan->spec->n_trials; i++)
-        SLAO_TRY(read_trial(outcome, i, &needed));
-    return SLAO_OK;
+    slao_needs needed;
+    SLAO_TRY(slao_needs_new(&needed, plan));
+    slao_status status = SLAO_OK;
+    for (int64_t i = 0; i < plan->spec->n_trials && status == SLAO_OK; i++)
+        status = read_trial(outcome, i, &needed);
+    slao_needs_free(&needed);
+    return status;
 }
 
 slao_status slao_outcome_new(slao_outcome **outcome, const slao_plan *plan,

@@ -137,8 +137,12 @@ void slao_progress_hear(slao_progress *progress, const slao_event *event) {
                 event->rank, event->seconds, event->message);
     } else if (event->kind == SLAO_EVENT_STOPPING) {
         clear_bar(progress);
-        fprintf(progress->stream, "slao: stopping once the running steps are done (%lld): %s\n",
-                (long long)event->counts.running, event->message);
+        fprintf(progress->stream, "slao: stopping %s; %lld steps still run\n", event->message,
+                (long long)event->counts.running);
+    } else if (event->kind == SLAO_EVENT_RETURNED && event->status != SLAO_DRAINED) {
+        clear_bar(progress);
+        fprintf(progress->stream, "slao: %s, on rank %d, runs again: %s\n", name, event->rank,
+                event->message);
     } else if (lines && event->kind == SLAO_EVENT_DONE) {
         show_done(progress, event, name);
         progress->shown = event->elapsed;

@@ -7,16 +7,18 @@ typedef struct {
     const char *name;
     size_t size;
     slao_tag tag;
-    bool to_coordinator;
+    slao_addressee addressee;
 } message_row;
 
 static const message_row rows[] = {
-    {"ask", sizeof(slao_ask_message), SLAO_TAG_ASK, true},
-    {"done", sizeof(slao_done_message), SLAO_TAG_DONE, true},
-    {"failed", sizeof(slao_failed_message), SLAO_TAG_FAILED, true},
-    {"drain", sizeof(slao_drain_message), SLAO_TAG_DRAIN, true},
-    {"run", sizeof(slao_run_message), SLAO_TAG_RUN, false},
-    {"stop", sizeof(slao_stop_message), SLAO_TAG_STOP, false},
+    {"ask", sizeof(slao_ask_message), SLAO_TAG_ASK, SLAO_TO_COORDINATOR},
+    {"done", sizeof(slao_done_message), SLAO_TAG_DONE, SLAO_TO_COORDINATOR},
+    {"failed", sizeof(slao_failed_message), SLAO_TAG_FAILED, SLAO_TO_COORDINATOR},
+    {"drain", sizeof(slao_drain_message), SLAO_TAG_DRAIN, SLAO_TO_COORDINATOR},
+    {"beat", sizeof(slao_beat_message), SLAO_TAG_BEAT, SLAO_TO_LIFE_OF_FIRST},
+    {"run", sizeof(slao_run_message), SLAO_TAG_RUN, SLAO_TO_WORKER},
+    {"stop", sizeof(slao_stop_message), SLAO_TAG_STOP, SLAO_TO_WORKER},
+    {"pulse", sizeof(slao_pulse_message), SLAO_TAG_PULSE, SLAO_TO_LIFE},
 };
 enum { N_ROWS = sizeof rows / sizeof rows[0] };
 
@@ -58,10 +60,13 @@ static bool receive(const slao_ranks *ranks, const message_row *row, int source,
     return true;
 }
 
-bool slao_protocol_receive(const slao_ranks *ranks, bool as_coordinator, slao_letter *letter) {
+bool slao_protocol_receive(const slao_ranks *ranks, slao_addressee addressee, slao_letter *letter) {
+    bool from_any = addressee == SLAO_TO_COORDINATOR || addressee == SLAO_TO_LIFE_OF_FIRST;
     for (int i = 0; i < N_ROWS; i++) {
-        if (rows[i].to_coordinator == as_coordinator &&
-            receive(ranks, &rows[i], as_coordinator ? MPI_ANY_SOURCE : ranks->superior, letter))
+        if (rows[i].addressee != addressee)
+            continue;
+        int source = from_any ? MPI_ANY_SOURCE : addressee == SLAO_TO_WORKER ? ranks->superior : 0;
+        if (receive(ranks, &rows[i], source, letter))
             return true;
     }
     return false;

@@ -49,5 +49,9 @@ slao_status slao_machine_describe(slao_machine *machine) {
     cpu_fact("model name", name, sizeof name);
     snprintf(machine->cpu, sizeof machine->cpu, "%s, vector level %s", name[0] ? name : "CPU",
              slao_vec()->name);
+    /* Of the CPU only the vector level: which model it is changes no bit. */
+    snprintf(machine->bits, sizeof machine->bits, "%s, vector level %s", machine->blas,
+             slao_vec()->name);
+    machine->threads = openblas_get_num_threads();
     return SLAO_OK;
 }

@@ -7,14 +7,15 @@
 /* How much longer the longest chain must be to take a rank away from its adapter. */
 static const double NEAR_ENOUGH = 1.1;
 
-typedef enum { WAITING, READY, RUNNING, DONE, FAILED, SKIPPED } step_state;
+typedef enum { WAITING, READY, RUNNING, DONE, FAILED, SKIPPED, LEFT_OUT } step_state;
 
 typedef struct {
     step_state state;
+    bool in_heap;
     double cost, chain;
     int64_t missing; /* parents that are not done */
     /* Into queue->children and queue->parents. Children are ordered by chain; those before `fresh`
-     * have left the waiting and ready states for good. */
+     * are neither waiting nor ready. */
     int64_t first_child, fresh, end_child;
     int64_t first_parent, end_parent;
 } node;
@@ -35,6 +36,9 @@ static bool comes_first(const slao_queue *queue, int64_t a, int64_t b) {
 }
 
 static void push(slao_queue *queue, int64_t step) {
+    if (queue->nodes[step].in_heap) /* taken from its midst, and returned */
+        return;
+    queue->nodes[step].in_heap = true;
     int64_t at = queue->n_heap++;
     for (; at > 0 && comes_first(queue, step, queue->heap[(at - 1) / 2]); at = (at - 1) / 2)
         queue->heap[at] = queue->heap[(at - 1) / 2];
@@ -42,6 +46,7 @@ static void push(slao_queue *queue, int64_t step) {
 }
 
 static void pop(slao_queue *queue) {
+    queue->nodes[queue->heap[0]].in_heap = false;
     int64_t last = queue->heap[--queue->n_heap], at = 0;
     for (;;) {
         int64_t child = 2 * at + 1;
@@ -123,12 +128,21 @@ void slao_queue_done(slao_queue *queue, int64_t step) {
     }
 }
 
-void slao_queue_failed(slao_queue *queue, int64_t step) {
-    SLAO_INVARIANT(queue->nodes[step].state == RUNNING);
-    queue->nodes[step].state = FAILED;
+void slao_queue_return(slao_queue *queue, int64_t step) {
+    node *returned = &queue->nodes[step];
+    SLAO_INVARIANT(returned->state == RUNNING);
+    returned->state = READY;
     queue->counts.running--;
-    queue->counts.failed++;
-    queue->counts.cost_left -= queue->nodes[step].cost;
+    queue->counts.ready++;
+    for (int64_t i = returned->first_parent; i < returned->end_parent; i++) {
+        node *parent = &queue->nodes[queue->parents[i]];
+        parent->fresh = parent->first_child;
+    }
+    push(queue, step);
+}
+
+/* Skips all that waits for a step that failed. */
+static void skip_descendants(slao_queue *queue, int64_t step) {
     int64_t n_stack = 0;
     queue->stack[n_stack++] = step;
     while (n_stack > 0) {
@@ -148,6 +162,15 @@ void slao_queue_failed(slao_queue *queue, int64_t step) {
 
 slao_queue_counts slao_queue_count(const slao_queue *queue) {
     return queue->counts;
+}
+
+void slao_queue_failed(slao_queue *queue, int64_t step) {
+    SLAO_INVARIANT(queue->nodes[step].state == RUNNING);
+    queue->nodes[step].state = FAILED;
+    queue->counts.running--;
+    queue->counts.failed++;
+    queue->counts.cost_left -= queue->nodes[step].cost;
+    skip_descendants(queue, step);
 }
 
 /* Lists the parents of each step and, by counting sort, the children. */
@@ -191,7 +214,7 @@ static void measure_chains(slao_queue *queue) {
         double longest = 0;
         for (int64_t c = of->first_child; c < of->end_child; c++) {
             const node *child = &queue->nodes[queue->children[c]];
-            if (child->state != DONE && child->chain > longest)
+            if (child->state == WAITING && child->chain > longest)
                 longest = child->chain;
         }
         of->chain = of->cost + longest;
@@ -204,9 +227,17 @@ static void set_states(slao_queue *queue) {
         node *of = &queue->nodes[i];
         for (int64_t p = of->first_parent; p < of->end_parent; p++)
             of->missing += queue->nodes[queue->parents[p]].state != DONE;
+        if (of->state == LEFT_OUT) {
+            counts->steps--;
+            continue;
+        }
         if (of->state == DONE) {
             counts->done++;
             counts->done_before++;
+            continue;
+        }
+        if (of->state == FAILED) {
+            counts->failed++;
             continue;
         }
         counts->cost_left += of->cost;
@@ -217,6 +248,10 @@ static void set_states(slao_queue *queue) {
             counts->ready++;
             push(queue, i);
         }
+    }
+    for (int64_t i = 0; i < queue->n_steps; i++) {
+        if (queue->nodes[i].state == FAILED)
+            skip_descendants(queue, i);
     }
 }
 
@@ -236,7 +271,10 @@ slao_status slao_queue_new(slao_queue **queue, const slao_graph_step *steps, int
     for (int64_t i = 0; i < n_steps; i++) {
         SLAO_INVARIANT(steps[i].cost >= 0);
         made->nodes[i].cost = steps[i].cost;
-        made->nodes[i].state = steps[i].done ? DONE : WAITING;
+        made->nodes[i].state = steps[i].done       ? DONE
+                               : steps[i].left_out ? LEFT_OUT
+                               : steps[i].failed   ? FAILED
+                                                   : WAITING;
     }
     link_steps(made, steps);
     measure_chains(made);

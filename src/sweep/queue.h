@@ -1,9 +1,12 @@
 /* The queue: which step of a graph to run next. No messages, no clock, no threads: the coordinator
  * asks, and tells what became of the steps.
  *
- *   waiting --> ready --> running --> done
- *      |                     '------> failed
+ *   waiting --> ready <--> running --> done
+ *      |                      '------> failed
  *      '--> skipped (a step that it depends on failed)
+ *
+ * A running step that was stopped, or whose rank is lost, or that is to be tried again, is ready
+ * again.
  *
  * A step is ready when all its parents are done. Of the ready steps the one with the longest chain
  * comes first: its cost and that of the costliest path of steps that wait for it (list scheduling
@@ -28,10 +31,13 @@ typedef struct {
     const int64_t *parents; /* indices of steps, each below this one's own */
     double cost;            /* estimated seconds, or any other unit; at least 0 */
     bool done;              /* already in the store */
+    bool failed;            /* failed for good before: what depends on it is skipped */
+    bool left_out;  /* not of this run, as if it were not there: no step that is may need it */
+    bool resumable; /* stopped at any time it loses little: it need not fit a time limit */
 } slao_graph_step;
 
 typedef struct {
-    int64_t steps; /* all: the sum of the next six */
+    int64_t steps; /* all but those left out: the sum of the next six */
     int64_t done, waiting, ready, running, failed, skipped;
     int64_t done_before; /* of done: before this run */
     double cost_done,
@@ -50,6 +56,9 @@ int64_t slao_queue_next(slao_queue *queue);
 /* As slao_queue_next, but only a step that a rank which last ran `last` (-1: none) has an adapter
  * for, as told above; -1 if there is none. */
 int64_t slao_queue_next_near(slao_queue *queue, int64_t last);
+
+/* A running step is ready again. */
+void slao_queue_return(slao_queue *queue, int64_t step);
 
 /* The end of a running step. A failure skips everything that depends on it, and nothing else. */
 void slao_queue_done(slao_queue *queue, int64_t step);

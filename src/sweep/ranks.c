@@ -2,10 +2,12 @@
 
 #include "base/memory.h"
 #include "linalg/distributed_qr.h"
+#include "sweep/life.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MESSAGE_SIZE = 4096 };
+enum { MESSAGE_SIZE = 4096, SECONDS_FOR_RESULTS = 60 };
 
 void slao_take_nap(slao_nap *nap) {
     enum { SHORTEST = 20 * 1000, LONGEST = 1000 * 1000 };
@@ -48,6 +50,18 @@ static slao_status check_srun(int size) {
                      tasks);
 }
 
+static slao_status gather_hosts(slao_ranks *ranks) {
+    slao_status status = SLAO_OK;
+    if (ranks->rank == 0)
+        status = slao_allocate(&ranks->hosts, (size_t)ranks->size, sizeof *ranks->hosts);
+    SLAO_TRY(slao_ranks_agree(ranks, status));
+    MPI_Request request;
+    SLAO_MPI(MPI_Igather(ranks->host, SLAO_HOST_NAME, MPI_CHAR, ranks->hosts, SLAO_HOST_NAME,
+                         MPI_CHAR, 0, ranks->all, &request));
+    slao_ranks_wait(&request);
+    return SLAO_OK;
+}
+
 slao_status slao_ranks_start(slao_ranks *ranks) {
     *ranks = (slao_ranks){0};
     int level;
@@ -65,6 +79,8 @@ slao_status slao_ranks_start(slao_ranks *ranks) {
     SLAO_MPI(MPI_Comm_set_errhandler(ranks->node, MPI_ERRORS_RETURN));
     SLAO_MPI(MPI_Comm_rank(ranks->node, &ranks->node_rank));
     SLAO_MPI(MPI_Comm_size(ranks->node, &ranks->node_size));
+    const char *recovery = getenv("OMPI_MCA_orte_enable_recovery");
+    ranks->recovery = recovery && strcmp(recovery, "1") == 0;
     slao_status status = SLAO_OK;
     if (gethostname(ranks->host, sizeof ranks->host - 1) != 0)
         status = slao_fail_errno(SLAO_BROKEN, "cannot tell this host's name");
@@ -73,17 +89,68 @@ slao_status slao_ranks_start(slao_ranks *ranks) {
                                            "slao needs: use one that has it");
     else
         status = check_srun(ranks->size);
+    if (status == SLAO_OK)
+        status = slao_life_start(&ranks->life, ranks);
     status = slao_ranks_agree(ranks, status);
+    if (status == SLAO_OK)
+        status = gather_hosts(ranks);
     if (status != SLAO_OK)
         slao_ranks_finish(ranks);
     return status;
 }
 
+/* Without --enable-recovery mpirun means to end the job when a host is lost, but waits for that
+ * host for minutes. */
+static void end_mpirun(void) {
+    char path[64], name[32] = "";
+    snprintf(path, sizeof path, "/proc/%ld/comm", (long)getppid());
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return;
+    if (!fgets(name, sizeof name, file))
+        name[0] = '\0';
+    fclose(file);
+    name[strcspn(name, "\n")] = '\0';
+    static const char *const names[] = {"mpirun", "mpiexec", "orterun"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(name, names[i]) == 0)
+            kill(getppid(), SIGKILL);
+    }
+}
+
+/* MPI_Finalize, and what MPI does as a process exits, would wait for ranks that are lost. */
+static void leave_without_mpi(int code, void *ends_mpirun) {
+    fflush(NULL);
+    if (ends_mpirun)
+        end_mpirun();
+    _exit(code);
+}
+
+void slao_ranks_give_up(slao_status status) {
+    fflush(NULL);
+    end_mpirun();
+    _exit((int)status);
+}
+
 void slao_ranks_finish(slao_ranks *ranks) {
+    if (ranks->some_lost) {
+        slao_life_stop(ranks->life);
+        bool first = ranks->rank == 0;
+        if (!first && !ranks->recovery) /* mpirun would end rank 0, which writes the results */
+            sleep(SECONDS_FOR_RESULTS);
+        void *ends_mpirun = first && !ranks->recovery ? ranks : NULL;
+        SLAO_INVARIANT(on_exit(leave_without_mpi, ends_mpirun) == 0);
+        free(ranks->shared);
+        free(ranks->hosts);
+        *ranks = (slao_ranks){0};
+        return;
+    }
     slao_ranks_barrier(ranks); /* asleep: what follows spins until all are here */
+    slao_life_stop(ranks->life);
     for (size_t i = 0; i < ranks->n_shared; i++)
         munmap(ranks->shared[i].bytes, ranks->shared[i].size);
     free(ranks->shared);
+    free(ranks->hosts);
     slao_qr_grids_end();
     SLAO_MPI(MPI_Comm_free(&ranks->node));
     SLAO_MPI(MPI_Comm_free(&ranks->protocol));
@@ -93,6 +160,8 @@ void slao_ranks_finish(slao_ranks *ranks) {
 }
 
 void slao_ranks_barrier(const slao_ranks *ranks) {
+    if (ranks->some_lost)
+        return;
     MPI_Request request;
     SLAO_MPI(MPI_Ibarrier(ranks->all, &request));
     slao_ranks_wait(&request);
@@ -140,6 +209,8 @@ slao_status slao_ranks_agree_among(const slao_ranks *ranks, MPI_Comm members, sl
 }
 
 slao_status slao_ranks_agree(const slao_ranks *ranks, slao_status status) {
+    if (ranks->some_lost)
+        return status;
     status = slao_ranks_agree_among(ranks, ranks->all, status);
     return status == SLAO_OK || ranks->rank == 0 ? status : slao_fail(status, "%s", "");
 }

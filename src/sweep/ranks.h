@@ -21,16 +21,20 @@ typedef struct {
     size_t size;
 } slao_shared_memory;
 
-typedef struct {
+typedef struct slao_ranks {
     int rank, size;           /* of all */
     int node_rank, node_size; /* of those on this host */
     int group_size; /* ranks that run a step together: 1, until sweep/group.h forms groups */
     int member;     /* of this rank's group, 0 its first; -1: of none, for it is left over */
     int superior;   /* who tells this rank what to do: rank 0, or the first of its group */
+    bool recovery;  /* mpirun --enable-recovery: the death of a rank does not end the job */
+    bool some_lost; /* ranks are gone: nothing collective is done any more, see below */
     char host[SLAO_HOST_NAME];
-    MPI_Comm all;      /* for the collective calls below */
-    MPI_Comm protocol; /* for sweep/protocol.h alone */
+    char (*hosts)[SLAO_HOST_NAME]; /* rank 0: of all ranks */
+    MPI_Comm all;                  /* for the collective calls below */
+    MPI_Comm protocol;             /* for sweep/protocol.h alone */
     MPI_Comm node;
+    struct slao_life *life;     /* sweep/life.h */
     slao_shared_memory *shared; /* of slao_ranks_share */
     size_t n_shared, shared_capacity;
 } slao_ranks;
@@ -41,6 +45,10 @@ slao_status slao_ranks_start(slao_ranks *ranks);
 
 /* Releases shared memory and ends MPI. Every rank must come here, or the job hangs or aborts. */
 void slao_ranks_finish(slao_ranks *ranks);
+
+/* Ends this process, and the mpirun that started it, at once: for when ranks that are needed are
+ * lost. */
+_Noreturn void slao_ranks_give_up(slao_status status);
 
 /* Collective: brings in each rank's status and returns the same on all: SLAO_OK if it is that on
  * all, otherwise that of the first rank that failed. Its message is then rank 0's slao_message()

@@ -3,11 +3,14 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "sweep/chronicle.h"
 #include "sweep/crew.h"
+#include "sweep/deadline.h"
 #include "sweep/drain.h"
 #include "sweep/group.h"
 #include "sweep/results.h"
 #include "sweep/study.h"
+#include "sweep/work.h"
 #include "sweep/workbench.h"
 
 #include <inttypes.h>
@@ -25,8 +28,10 @@ typedef struct {
     slao_model *model;
     slao_tokenizer *tokenizer;
     slao_workbench *bench;
+    slao_machine machine;
     slao_graph_step *graph;
-    slao_progress *progress; /* rank 0 */
+    slao_chronicle *chronicle; /* rank 0 */
+    double deadline;           /* likewise */
 } sweep_run;
 
 slao_status slao_default_output(char **output, const char *name) {
@@ -163,32 +168,13 @@ static slao_status load_bench(sweep_run *run) {
                                   .tokenizer = run->tokenizer,
                                   .team = slao_group_team(run->group),
                                   .rank = run->ranks->rank,
-                                  .host = run->ranks->host};
+                                  .host = run->ranks->host,
+                                  .machine = &run->machine,
+                                  .life = run->ranks->life,
+                                  .checkpoint_seconds = run->choices->checkpoint_seconds};
+    SLAO_TRY(slao_machine_describe(&run->machine));
     SLAO_TRY(slao_workbench_new(&run->bench, &parts));
     return slao_workbench_tokenise(run->bench);
-}
-
-/* Characters that a pass over these examples reads: what a step costs goes by that. */
-static double characters(const slao_examples *examples) {
-    double sum = 0;
-    for (int64_t i = 0; i < examples->count; i++)
-        sum +=
-            (double)(strlen(examples->examples[i].sentence) + strlen(examples->examples[i].answer));
-    return sum;
-}
-
-static double cost_of(const slao_plan *plan, const slao_step *step) {
-    enum { PASSES_OF_TRAINING = 3 }; /* a forward and a backward cost about three forwards */
-    double sum = 0;
-    for (int64_t i = 0; i < step->n_tasks && step->kind != SLAO_STEP_MERGE; i++) {
-        const slao_task *task = slao_plan_task(plan, step->tasks[i]);
-        if (step->kind == SLAO_STEP_EVALUATE)
-            sum += characters(&task->test);
-        else
-            sum +=
-                characters(&task->train) * (double)(step->trial->train.epochs * PASSES_OF_TRAINING);
-    }
-    return sum;
 }
 
 /* Is the step's record there, and can it be read? One that cannot is taken away, and the step runs
@@ -207,6 +193,15 @@ static slao_status is_done(slao_store *store, slao_hash key, bool *done) {
     return slao_store_forget(store, key);
 }
 
+/* Did the step fail in an earlier run? */
+static slao_status has_failed(const slao_store *store, slao_hash key, bool *failed) {
+    char *path;
+    SLAO_TRY(slao_store_log_path(store, key, &path));
+    *failed = slao_is_file(path);
+    free(path);
+    return SLAO_OK;
+}
+
 /* What the coordinator knows of the steps; rank 0's alone. */
 static slao_status make_graph(sweep_run *run) {
     const slao_plan *plan = run->study.plan;
@@ -215,92 +210,24 @@ static slao_status make_graph(sweep_run *run) {
     SLAO_TRY(slao_allocate(&run->graph, (size_t)plan->n_steps, sizeof *run->graph));
     for (int64_t i = 0; i < plan->n_steps; i++) {
         const slao_step *step = &plan->steps[i];
-        run->graph[i] = (slao_graph_step){
-            .n_parents = step->n_parents, .parents = step->parents, .cost = cost_of(plan, step)};
-        SLAO_TRY(is_done(run->store, step->key, &run->graph[i].done));
+        slao_graph_step *in_graph = &run->graph[i];
+        *in_graph = (slao_graph_step){.n_parents = step->n_parents,
+                                      .parents = step->parents,
+                                      .cost = slao_work_of(plan, step),
+                                      .resumable = step->kind == SLAO_STEP_FINETUNE};
+        SLAO_TRY(is_done(run->store, step->key, &in_graph->done));
+        if (!in_graph->done)
+            SLAO_TRY(has_failed(run->store, step->key, &in_graph->failed));
     }
-    return SLAO_OK;
-}
-
-/* ---- While it runs: the journal, the logs of failures, progress; all on rank 0 ---- */
-
-static void name_step(void *context, int64_t index, char *name, size_t size) {
-    const sweep_run *run = context;
-    const slao_step *step = &run->study.plan->steps[index];
-    const char *kind = slao_step_kind_name(step->kind), *method = step->trial->method.method->name;
-    if (step->position == 0)
-        snprintf(name, size, "%s %s, untrained", kind, step->task);
-    else if (step->kind == SLAO_STEP_EVALUATE)
-        snprintf(name, size, "%s %s after task %" PRId64 " (%s)", kind, step->task, step->position,
-                 method);
-    else
-        snprintf(name, size, "%s %s as task %" PRId64 " (%s)", kind, step->task, step->position,
-                 method);
-}
-
-static slao_status fill_event(const sweep_run *run, const slao_event *event, const char *kind,
-                              cJSON *line) {
-    char time_text[SLAO_TIME_TEXT];
-    slao_time_text(time_text);
-    SLAO_TRY(slao_json_add_text(line, "event", kind));
-    SLAO_TRY(slao_json_add_text(line, "time", time_text));
-    SLAO_TRY(slao_json_add_real(line, "rank", event->rank));
-    if (event->step >= 0) {
-        char key[SLAO_HASH_TEXT];
-        slao_hash_to_text(run->study.plan->steps[event->step].key, key);
-        SLAO_TRY(slao_json_add_text(line, "key", key));
-    }
-    if (event->kind == SLAO_EVENT_DONE) {
-        SLAO_TRY(slao_json_add_real(line, "seconds", event->seconds));
-        SLAO_TRY(slao_json_add_real(line, "tokens", (double)event->tokens));
-    }
-    return event->message ? slao_json_add_text(line, "message", event->message) : SLAO_OK;
-}
-
-static slao_status write_journal(const sweep_run *run, const slao_event *event, const char *kind) {
-    cJSON *line = cJSON_CreateObject();
-    if (!line)
-        return slao_fail(SLAO_NO_RESOURCE, "out of memory for the journal");
-    slao_status status = fill_event(run, event, kind, line);
-    if (status == SLAO_OK)
-        status = slao_store_journal(run->store, line);
-    cJSON_Delete(line);
-    return status;
-}
-
-static slao_status write_log(const sweep_run *run, const slao_event *event) {
-    char name[160], *path, *text = NULL;
-    name_step((void *)(uintptr_t)run, event->step, name, sizeof name);
-    SLAO_TRY(slao_store_log_path(run->store, run->study.plan->steps[event->step].key, &path));
-    slao_status status = slao_format(&text, "%s\nrank %d: %s\n", name, event->rank, event->message);
-    if (status == SLAO_OK)
-        status = slao_write_file(path, text, strlen(text));
-    free(text);
-    free(path);
-    return status;
-}
-
-static slao_status hear(void *context, const slao_event *event) {
-    static const char *const kinds[] = {[SLAO_EVENT_STARTED] = "started",
-                                        [SLAO_EVENT_DONE] = "done",
-                                        [SLAO_EVENT_FAILED] = "failed",
-                                        [SLAO_EVENT_STOPPING] = "stopping"};
-    sweep_run *run = context;
-    slao_progress_hear(run->progress, event);
-    if (event->kind == SLAO_EVENT_TICK)
-        return SLAO_OK;
-    if (event->kind == SLAO_EVENT_FAILED)
-        SLAO_TRY(write_log(run, event));
-    return write_journal(run, event, kinds[event->kind]);
+    SLAO_TRY(slao_selection_apply(&run->choices->selection, plan, run->graph));
+    return slao_deadline(&run->deadline, run->choices->time_limit);
 }
 
 /* ---- The end ---- */
 
 static slao_status write_results(sweep_run *run) {
-    slao_machine machine;
-    SLAO_TRY(slao_machine_describe(&machine));
     const slao_store *stores[] = {run->store};
-    slao_results_context context = {.machine = &machine,
+    slao_results_context context = {.machine = &run->machine,
                                     .ranks = run->ranks->size,
                                     .config = slao_checkpoint_config(run->study.checkpoint)};
     char fingerprint[SLAO_HASH_TEXT];
@@ -338,28 +265,35 @@ static slao_status prepare(sweep_run *run) {
     SLAO_TRY(slao_ranks_agree(ranks, make_graph(run)));
     SLAO_TRY(load_model(run));
     SLAO_TRY(slao_ranks_agree(ranks, load_bench(run)));
-    status = SLAO_OK;
-    if (ranks->rank == 0)
-        status =
-            slao_progress_new(&run->progress, run->choices->progress, stderr, 0, name_step, run);
+    slao_chronicle_parts parts = {.plan = run->study.plan,
+                                  .store = run->store,
+                                  .ranks = ranks,
+                                  .output = run->output,
+                                  .progress = run->choices->progress,
+                                  .max_fails = run->choices->max_fails};
+    status = ranks->rank == 0 ? slao_chronicle_new(&run->chronicle, &parts) : SLAO_OK;
     return slao_ranks_agree(ranks, status);
 }
 
 /* Whatever stopped the crew, what is finished goes into the results file; its own failure comes
  * second. */
 static slao_status run_and_report(sweep_run *run) {
-    slao_listener listener = {run, hear};
+    slao_listener listener = {0};
+    if (run->chronicle)
+        listener = slao_chronicle_listener(run->chronicle);
     slao_runner runner = slao_workbench_runner(run->bench);
+    slao_crew_limits limits = {.max_retries = run->choices->max_retries, .deadline = run->deadline};
     slao_status status =
-        slao_crew_run(run->ranks, run->graph, run->study.plan->n_steps, &runner, listener);
+        slao_crew_run(run->ranks, run->graph, run->study.plan->n_steps, &runner, listener, &limits);
     if (run->ranks->rank != 0)
         return status;
-    slao_progress_free(run->progress);
-    run->progress = NULL;
     char message[4096];
     snprintf(message, sizeof message, "%s", slao_message());
     slao_status written = write_results(run);
-    return status != SLAO_OK ? slao_fail(status, "%s", message) : written;
+    slao_status ended = slao_chronicle_end(run->chronicle, status);
+    if (status != SLAO_OK)
+        return slao_fail(status, "%s", message);
+    return written != SLAO_OK ? written : ended;
 }
 
 slao_status slao_sweep_run(slao_ranks *ranks, const slao_sweep_choices *choices) {
@@ -370,7 +304,7 @@ slao_status slao_sweep_run(slao_ranks *ranks, const slao_sweep_choices *choices)
         status = prepare(&run);
     if (status == SLAO_OK)
         status = run_and_report(&run);
-    slao_progress_free(run.progress);
+    slao_chronicle_free(run.chronicle);
     free(run.graph);
     slao_workbench_free(run.bench);
     slao_group_free(run.group);

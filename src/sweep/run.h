@@ -9,6 +9,7 @@
 
 #include "sweep/progress.h"
 #include "sweep/ranks.h"
+#include "sweep/selection.h"
 
 typedef struct {
     const char *spec;            /* path */
@@ -18,6 +19,10 @@ typedef struct {
     int64_t n_settings;
     slao_progress_mode progress;
     bool fresh; /* runs every step of this sweep again */
+    slao_selection selection;
+    int64_t max_fails, max_retries; /* of steps; 0: none */
+    double time_limit;              /* minutes; 0: what the batch system says, if it does */
+    double checkpoint_seconds;
 } slao_sweep_choices;
 
 /* Collective. SLAO_OK, SLAO_FAILED, SLAO_NO_RESOURCE and SLAO_DRAINED leave a results file of all

@@ -35,6 +35,7 @@ slao_status slao_store_open(slao_store **store, const char *folder) {
     SLAO_TRY_GOTO(status, slao_join_path(&made->journal_path, folder, "journal.jsonl"), fail);
     SLAO_TRY_GOTO(status, make_folder(folder, "steps"), fail);
     SLAO_TRY_GOTO(status, make_folder(folder, "adapters"), fail);
+    SLAO_TRY_GOTO(status, make_folder(folder, "checkpoints"), fail);
     SLAO_TRY_GOTO(status, make_folder(folder, "logs"), fail);
     SLAO_TRY_GOTO(status, make_folder(folder, "specs"), fail);
     return SLAO_OK;
@@ -78,6 +79,10 @@ static slao_status key_path(const slao_store *store, char **path, const char *fo
 
 slao_status slao_store_adapter_path(const slao_store *store, slao_hash key, char **path) {
     return key_path(store, path, "adapters", key, "");
+}
+
+slao_status slao_store_checkpoint_path(const slao_store *store, slao_hash key, char **path) {
+    return key_path(store, path, "checkpoints", key, "");
 }
 
 slao_status slao_store_log_path(const slao_store *store, slao_hash key, char **path) {

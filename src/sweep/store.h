@@ -4,15 +4,17 @@
  *   STORE/adapters/KEY/        the adapter of a fine-tune or merge step, as PEFT writes it:
  *                              adapter_config.json and adapter_model.safetensors, written before
  *                              the record
+ *   STORE/checkpoints/KEY      a training under way (sweep/savepoint.h)
  *   STORE/logs/KEY.log         why a step failed
  *   STORE/specs/NAME.json                        the spec of a sweep over this store, by its name
  *   STORE/journal.jsonl        events, a line each (sweep/journal.h)
  *   STORE/lock                 who works in this store (sweep/lock.h)
  *
  * A record is a JSON object. All have: key, kind, task, position, started (ISO 8601 UTC), seconds,
- * tokens, mpi_rank, host, state_bytes. By kind:
+ * tokens, mpi_rank, host, commit, machine, threads, state_bytes. By kind:
  *
- *   finetune  loss (per optimiser step), orthogonality, interference_a, interference_b, gradient_a,
+ *   finetune  resumed_from (optimiser steps, if it went on from a savepoint), loss (per optimiser
+ *             step), orthogonality, interference_a, interference_b, gradient_a,
  *             gradient_b (layers x targets, null where not defined), gradient_norm_a,
  *             gradient_norm_b, distance, adapter_hash (32 hex digits)
  *   merge     lambda, distance, adapter_hash
@@ -57,7 +59,8 @@ slao_status slao_store_put_spec(slao_store *store, const char *name, const char 
 slao_status slao_store_get_spec(const slao_store *store, const char *name, char **text,
                                 char **folder);
 
-/* STORE/adapters/KEY and STORE/logs/KEY.log; the caller frees *path. */
+/* STORE/adapters/KEY, STORE/checkpoints/KEY and STORE/logs/KEY.log; the caller frees *path. */
+slao_status slao_store_checkpoint_path(const slao_store *store, slao_hash key, char **path);
 slao_status slao_store_adapter_path(const slao_store *store, slao_hash key, char **path);
 slao_status slao_store_log_path(const slao_store *store, slao_hash key, char **path);
 

@@ -9,7 +9,11 @@
 #include "data/encode.h"
 #include "learn/evaluator.h"
 #include "learn/trainer.h"
+#include "sweep/drain.h"
 #include "sweep/geometry.h"
+#include "sweep/savepoint.h"
+
+#include <slao_version.h>
 
 #include <math.h>
 #include <stdlib.h>
@@ -41,6 +45,10 @@ typedef struct {
 struct slao_workbench {
     slao_workbench_parts parts;
     slao_pass *pass;
+    int64_t running;       /* the step */
+    double begun, saved;   /* when it was begun, and when its last savepoint was made */
+    int64_t resumed_from;  /* optimiser steps that it had done before */
+    double seconds_before; /* that it ran for before it was stopped */
     tokenised *tasks;
     size_t n_tasks, capacity;
     kept_adapter *kept; /* the last adapters, the one used last first */
@@ -254,6 +262,41 @@ static double peak_memory_bytes(void) {
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (double)usage.ru_maxrss * 1024 : NAN;
 }
 
+/* ---- Watching a training: savepoints ---- */
+
+static slao_status save_training(slao_workbench *bench, const slao_training_state *state) {
+    const slao_step *step = &bench->parts.plan->steps[bench->running];
+    bench->saved = slao_seconds();
+    return slao_savepoint_write(bench->parts.store, step->key, state,
+                                bench->seconds_before + bench->saved - bench->begun,
+                                bench->parts.machine->bits);
+}
+
+static slao_status begin_training(void *context, slao_training_state *state) {
+    slao_workbench *bench = context;
+    const slao_step *step = &bench->parts.plan->steps[bench->running];
+    bool found;
+    bench->saved = slao_seconds();
+    SLAO_TRY(slao_savepoint_read(bench->parts.store, step->key, state, bench->parts.machine->bits,
+                                 &found, &bench->seconds_before));
+    bench->resumed_from = state->training->steps;
+    return SLAO_OK;
+}
+
+static slao_status watch_training(void *context, const slao_training_state *state) {
+    slao_workbench *bench = context;
+    int64_t steps = state->training->steps;
+    slao_life_tell(bench->parts.life, bench->running, steps, state->total_steps);
+    bool stop = slao_drain_requested();
+    if (stop || slao_seconds() - bench->saved >= bench->parts.checkpoint_seconds)
+        SLAO_TRY(save_training(bench, state));
+    return stop ? slao_fail(SLAO_DRAINED,
+                            "stopped after optimiser step %lld of %lld, from where it "
+                            "goes on",
+                            (long long)steps, (long long)state->total_steps)
+                : SLAO_OK;
+}
+
 /* ---- The kinds of steps: each computes, saves its adapter if it makes one, and fills the record
  * ---- */
 
@@ -383,6 +426,8 @@ static slao_status keep_finetuned(slao_workbench *bench, finetune *work, cJSON *
         bytes += bytes_of_all(&work->parents);
     const slao_lora *evaluated = work->tuning.evaluated ? work->tuning.evaluated : work->lora;
     SLAO_TRY(slao_geometry_record_change(record, work->first, work->lora));
+    if (bench->resumed_from > 0)
+        SLAO_TRY(slao_json_add_real(record, "resumed_from", (double)bench->resumed_from));
     SLAO_TRY(add_reals(record, "loss", training->losses, training->steps));
     if (training->extra_losses)
         SLAO_TRY(add_reals(record, "extra_loss", training->extra_losses, training->steps));
@@ -402,8 +447,9 @@ static slao_status keep_finetuned(slao_workbench *bench, finetune *work, cJSON *
 
 static slao_status train(slao_workbench *bench, finetune *work, cJSON *record, int64_t *tokens) {
     SLAO_TRY(prepare_finetune(bench, work));
+    slao_training_watch watch = {bench, begin_training, watch_training};
     SLAO_TRY(slao_train(bench->pass, &bench->parts.model->config, work->lora, &work->lesson,
-                        &work->step->trial->train, &work->training));
+                        &work->step->trial->train, &watch, &work->training));
     *tokens = work->training.tokens;
     if (work->rule && work->rule->end)
         SLAO_TRY_IN(work->rule->end(&work->tuning), "%s, task %s", work->rule->name,
@@ -467,6 +513,12 @@ static slao_status run_merge(slao_workbench *bench, const slao_step *step, cJSON
     return status;
 }
 
+static bool go_on_evaluating(void *context, int64_t at, int64_t of) {
+    slao_workbench *bench = context;
+    slao_life_tell(bench->parts.life, bench->running, at, of);
+    return !slao_drain_requested();
+}
+
 static slao_status add_evaluation(cJSON *record, const slao_evaluation *evaluation) {
     double n = (double)evaluation->n_examples;
     SLAO_TRY(slao_json_add_real(record, "score", evaluation->score));
@@ -505,7 +557,9 @@ static slao_status run_evaluate(slao_workbench *bench, const slao_step *step, cJ
     slao_judge judge = {.pass = bench->pass,
                         .config = config,
                         .tokenizer = bench->parts.tokenizer,
-                        .team = bench->parts.team};
+                        .team = bench->parts.team,
+                        .go_on = go_on_evaluating,
+                        .context = bench};
     slao_evaluation evaluation;
     slao_status status = slao_evaluate(&judge, &pairs, task->test, &score, &evaluation);
     if (status == SLAO_OK)
@@ -533,29 +587,45 @@ static slao_status begin_record(const slao_workbench *bench, const slao_step *st
     SLAO_TRY(slao_json_add_real(record, "position", (double)step->position));
     SLAO_TRY(slao_json_add_text(record, "started", started));
     SLAO_TRY(slao_json_add_real(record, "mpi_rank", bench->parts.rank));
+    SLAO_TRY(slao_json_add_text(record, "commit", SLAO_GIT_COMMIT));
+    SLAO_TRY(slao_json_add_text(record, "machine", bench->parts.machine->bits));
+    SLAO_TRY(slao_json_add_real(record, "threads", bench->parts.machine->threads));
     return slao_json_add_text(record, "host", bench->parts.host);
 }
 
 static slao_status run_recorded(slao_workbench *bench, const slao_step *step, cJSON *record,
                                 slao_step_cost *cost) {
-    double start = slao_seconds();
     SLAO_TRY(begin_record(bench, step, record));
     SLAO_TRY(run_kind[step->kind](bench, step, record, &cost->tokens));
-    SLAO_TRY(slao_json_add_real(record, "seconds", slao_seconds() - start));
+    double seconds = bench->seconds_before + slao_seconds() - bench->begun;
+    SLAO_TRY(slao_json_add_real(record, "seconds", seconds));
     SLAO_TRY(slao_json_add_real(record, "tokens", (double)cost->tokens));
     SLAO_TRY(slao_json_add_real(record, "peak_memory_bytes", peak_memory_bytes()));
     if (!slao_team_leads(bench->parts.team))
         return SLAO_OK;
-    return slao_store_put(bench->parts.store, step->key, record);
+    SLAO_TRY(slao_store_put(bench->parts.store, step->key, record));
+    return step->kind == SLAO_STEP_FINETUNE ? slao_savepoint_remove(bench->parts.store, step->key)
+                                            : SLAO_OK;
 }
 
 static slao_status run_step(void *context, int64_t index, slao_step_cost *cost) {
     slao_workbench *bench = context;
     const slao_step *step = &bench->parts.plan->steps[index];
+    bench->running = index;
+    bench->begun = slao_seconds();
+    bench->seconds_before = 0;
+    bench->resumed_from = 0;
+    bool done = slao_store_has(bench->parts.store, step->key); /* by a rank that seemed lost */
+    SLAO_TRY(slao_team_share(bench->parts.team, SLAO_OK, &done, sizeof done));
+    if (done)
+        return SLAO_OK;
     cJSON *record = cJSON_CreateObject();
+    slao_status status = SLAO_OK;
     if (!record)
-        return slao_fail(SLAO_NO_RESOURCE, "out of memory for a step's record");
-    slao_status status = slao_team_end(bench->parts.team, run_recorded(bench, step, record, cost));
+        status = slao_fail(SLAO_NO_RESOURCE, "out of memory for a step's record");
+    if (status == SLAO_OK)
+        status = run_recorded(bench, step, record, cost);
+    status = slao_team_end(bench->parts.team, status);
     cJSON_Delete(record);
     return status;
 }

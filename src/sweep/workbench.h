@@ -10,13 +10,16 @@
 #include "linalg/team.h"
 #include "model/model.h"
 #include "model/tokenizer.h"
+#include "sweep/life.h"
 #include "sweep/plan.h"
+#include "sweep/provenance.h"
 #include "sweep/store.h"
 #include "sweep/worker.h"
 
 typedef struct slao_workbench slao_workbench;
 
-/* Everything is borrowed and must outlive the workbench. `rank` and `host` go into the records. */
+/* Everything is borrowed and must outlive the workbench. `rank`, `host` and `machine` go into the
+ * records. */
 typedef struct {
     const slao_plan *plan;
     slao_store *store;
@@ -25,6 +28,9 @@ typedef struct {
     slao_team *team; /* that runs every step together: its first member keeps what it comes to */
     int rank;
     const char *host;
+    const slao_machine *machine;
+    slao_life *life;           /* is told how far steps are */
+    double checkpoint_seconds; /* between savepoints of a training */
 } slao_workbench_parts;
 
 slao_status slao_workbench_new(slao_workbench **bench, const slao_workbench_parts *parts);

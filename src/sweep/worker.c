@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "sweep/drain.h"
+#include "sweep/life.h"
 #include "sweep/protocol.h"
 
 #include <stdio.h>
@@ -15,7 +16,7 @@ static void send_letter(const worker *self, slao_letter *letter, int rank) {
     letter->peer = rank;
     MPI_Request request;
     slao_protocol_post(self->ranks, letter, &request);
-    slao_ranks_wait(&request);
+    slao_ranks_wait(&request); /* if rank 0 is lost, sweep/life.c ends this process */
 }
 
 /* Passes on a signal that this rank got, once. */
@@ -29,18 +30,21 @@ static void pass_on_drain(worker *self) {
 static void wait_for_letter(worker *self, slao_letter *letter) {
     slao_nap nap = {0};
     pass_on_drain(self);
-    while (!slao_protocol_receive(self->ranks, false, letter)) {
+    while (!slao_protocol_receive(self->ranks, SLAO_TO_WORKER, letter)) {
         slao_take_nap(&nap);
         pass_on_drain(self);
     }
 }
 
 /* Runs a step; the report is left in *letter. */
-static void run_step(const slao_runner *runner, int64_t step, slao_letter *letter) {
+static void run_step(const worker *self, const slao_runner *runner, int64_t step,
+                     slao_letter *letter) {
     slao_step_cost cost = {0};
+    slao_life_tell(self->ranks->life, step, 0, 0);
     double begin = slao_seconds();
     slao_status status = runner->run(runner->context, step, &cost);
     double seconds = slao_seconds() - begin;
+    slao_life_tell(self->ranks->life, -1, 0, 0);
     if (status == SLAO_OK) {
         letter->tag = SLAO_TAG_DONE;
         letter->body.done =
@@ -58,7 +62,7 @@ static void pass_on(const worker *self, slao_letter *letter) {
         send_letter(self, letter, self->ranks->rank + member);
 }
 
-slao_status slao_worker_run(const slao_ranks *ranks, const slao_runner *runner) {
+slao_status slao_worker_run(slao_ranks *ranks, const slao_runner *runner) {
     worker self = {.ranks = ranks};
     slao_letter letter = {.tag = SLAO_TAG_ASK};
     for (;;) {
@@ -68,7 +72,10 @@ slao_status slao_worker_run(const slao_ranks *ranks, const slao_runner *runner) 
         if (ranks->member == 0)
             pass_on(&self, &letter);
         if (letter.tag == SLAO_TAG_STOP)
-            return slao_fail((slao_status)letter.body.stop.status, "%s", "");
-        run_step(runner, letter.body.run.step, &letter);
+            break;
+        run_step(&self, runner, letter.body.run.step, &letter);
     }
+    if (letter.body.stop.some_lost)
+        ranks->some_lost = true;
+    return slao_fail((slao_status)letter.body.stop.status, "%s", "");
 }

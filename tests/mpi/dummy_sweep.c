@@ -104,6 +104,7 @@ static slao_status hear(void *context, const slao_event *event) {
     static const char *const kinds[] = {[SLAO_EVENT_STARTED] = "started",
                                         [SLAO_EVENT_DONE] = "done",
                                         [SLAO_EVENT_FAILED] = "failed",
+                                        [SLAO_EVENT_RETURNED] = "returned",
                                         [SLAO_EVENT_STOPPING] = "stopping"};
     slao_progress_hear(self->progress, event);
     return event->kind == SLAO_EVENT_TICK ? SLAO_OK
@@ -121,7 +122,7 @@ static slao_status open_on_first(sweep *self, const char *mode_name) {
 }
 
 static slao_status run(sweep *self, const char *folder, const char *mode) {
-    const slao_ranks *ranks = &self->ranks;
+    slao_ranks *ranks = &self->ranks;
     SLAO_TRY(slao_ranks_agree(ranks, slao_store_open(&self->store, folder)));
     SLAO_TRY(slao_ranks_agree(ranks, open_on_first(self, mode)));
     SLAO_TRY(slao_ranks_agree(ranks, make_plan(self)));
@@ -130,7 +131,8 @@ static slao_status run(sweep *self, const char *folder, const char *mode) {
     SLAO_TRY(slao_ranks_check_same(ranks, self->keys[self->n_steps - 1], "the plan"));
     SLAO_TRY(slao_ranks_agree(ranks, slao_drain_watch()));
     slao_runner runner = {self, run_step};
-    return slao_crew_run(ranks, self->steps, self->n_steps, &runner, (slao_listener){self, hear});
+    return slao_crew_run(ranks, self->steps, self->n_steps, &runner, (slao_listener){self, hear},
+                         NULL);
 }
 
 int main(int argc, char **argv) {

@@ -118,8 +118,8 @@ static void add_parent(dummy *self, int64_t step, int64_t parent) {
 /* All ranks get the same. */
 static slao_status run(dummy *self) {
     slao_runner runner = {self, run_dummy};
-    slao_status status =
-        slao_crew_run(&ranks, self->steps, self->n_steps, &runner, (slao_listener){self, hear});
+    slao_status status = slao_crew_run(&ranks, self->steps, self->n_steps, &runner,
+                                       (slao_listener){self, hear}, NULL);
     slao_ranks_barrier(&ranks);
     return status;
 }

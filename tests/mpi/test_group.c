@@ -86,6 +86,9 @@ static void check_gathering(slao_group *group) {
     assert_ok(slao_team_gather(team, SLAO_OK, values, starts));
     for (int i = 0; i < COUNT; i++)
         assert_true(values[i] == 1.5 * i);
+    double mine = team->member + 7;
+    assert_ok(slao_team_share(team, SLAO_OK, &mine, sizeof mine));
+    assert_true(mine == 7);
 }
 
 static void test_gathering(void **state) {
@@ -249,7 +252,7 @@ static void check_crew(slao_group *group) {
     heard_done = heard_failed = 0;
     slao_runner runner = {&self, run_step};
     slao_status status =
-        slao_crew_run(&ranks, steps, N_STEPS, &runner, (slao_listener){NULL, hear});
+        slao_crew_run(&ranks, steps, N_STEPS, &runner, (slao_listener){NULL, hear}, NULL);
     assert_int_equal(status, SLAO_FAILED);
     slao_ranks_barrier(&ranks);
     for (int64_t i = 0; i < N_STEPS; i++)

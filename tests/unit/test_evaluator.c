@@ -36,8 +36,8 @@ static int setup(void **state) {
     assert_ok(slao_model_load(&f->model, f->checkpoint));
     assert_ok(slao_pass_new(&f->pass, f->model));
     assert_ok(slao_tokenizer_load(&f->tokenizer, path));
-    f->judge = (slao_judge){
-        .pass = f->pass, .config = &f->model->config, .tokenizer = f->tokenizer};
+    f->judge =
+        (slao_judge){.pass = f->pass, .config = &f->model->config, .tokenizer = f->tokenizer};
     *state = f;
     return 0;
 }

@@ -65,13 +65,13 @@ static void test_lines(void **state) {
         hear(progress, event_of(SLAO_EVENT_TICK, -1, second, 10));
     hear(progress, failed_event(230));
     slao_event stopping = event_of(SLAO_EVENT_STOPPING, -1, 230, 10);
-    stopping.message = "asked to stop";
+    stopping.message = "on request";
     hear(progress, stopping);
     end(progress, "slao: [10/40] finetune task-0: 12.5 s, 2000 tokens/s, rank 3; 5 min 00 s left\n"
                   "slao: 10/40 steps, 2 running, 156 tokens/s, 8 min 00 s left\n"
                   "slao: 10/40 steps, 2 running, 114 tokens/s, 11 min 00 s left\n"
                   "slao: FAILED finetune task-7, on rank 3 after 2.0 s: the loss is not finite\n"
-                  "slao: stopping once the running steps are done (2): asked to stop\n");
+                  "slao: stopping on request; 2 steps still run\n");
 }
 
 static void test_bar(void **state) {

@@ -9,11 +9,11 @@ static const int64_t numbers[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
 
 /* A step with the one parent `p`, or the two parents `p` and `p + 1`. */
 #define ROOT(c)                                                                                    \
-    { 0, NULL, c, false }
+    { .cost = (c) }
 #define CHILD(p, c)                                                                                \
-    { 1, &numbers[p], c, false }
+    { .n_parents = 1, .parents = &numbers[p], .cost = (c) }
 #define CHILD_OF_TWO(p, c)                                                                         \
-    { 2, &numbers[p], c, false }
+    { .n_parents = 2, .parents = &numbers[p], .cost = (c) }
 
 static void test_the_longest_chain_goes_first(void **state) {
     (void)state;
@@ -216,6 +216,50 @@ static void test_many_children(void **state) {
     free(steps);
 }
 
+static void test_what_comes_back_is_handed_out_again(void **state) {
+    (void)state;
+    const slao_graph_step steps[] = {ROOT(1), CHILD(0, 5), CHILD(0, 3), CHILD(1, 1)};
+    slao_queue *queue;
+    assert_ok(slao_queue_new(&queue, steps, 4));
+    assert_int_equal(slao_queue_next(queue), 0);
+    for (int i = 0; i < 5; i++) { /* more often than the heap has places */
+        slao_queue_return(queue, 0);
+        assert_int_equal(slao_queue_count(queue).ready, 1);
+        assert_int_equal(slao_queue_next(queue), 0);
+    }
+    slao_queue_done(queue, 0);
+    for (int i = 0; i < 5; i++) { /* taken out of the heap's midst, as near, and from its top */
+        assert_int_equal(slao_queue_next_near(queue, 0), 1);
+        assert_int_equal(slao_queue_next(queue), 2);
+        assert_int_equal(slao_queue_next(queue), -1);
+        slao_queue_return(queue, 2);
+        slao_queue_return(queue, 1);
+    }
+    assert_int_equal(slao_queue_next(queue), 1);
+    slao_queue_done(queue, 1);
+    assert_int_equal(slao_queue_next(queue), 2);
+    assert_int_equal(slao_queue_next(queue), 3);
+    slao_queue_free(queue);
+}
+
+static void test_failed_before_and_left_out(void **state) {
+    (void)state;
+    slao_graph_step steps[] = {ROOT(1), CHILD(0, 1), CHILD(1, 1), ROOT(7), CHILD(3, 1), ROOT(1)};
+    steps[0].failed = steps[3].left_out = steps[4].left_out = true;
+    slao_queue *queue;
+    assert_ok(slao_queue_new(&queue, steps, 6));
+    slao_queue_counts counts = slao_queue_count(queue);
+    assert_int_equal(counts.steps, 4);
+    assert_int_equal(counts.failed, 1);
+    assert_int_equal(counts.skipped, 2);
+    assert_int_equal(counts.ready, 1);
+    assert_near(counts.cost_left, 1, 0);
+    assert_int_equal(slao_queue_next(queue), 5);
+    slao_queue_done(queue, 5);
+    assert_int_equal(slao_queue_next(queue), -1);
+    slao_queue_free(queue);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_longest_chain_goes_first),
@@ -224,6 +268,8 @@ int main(void) {
         cmocka_unit_test(test_a_rank_stays_with_its_adapter),
         cmocka_unit_test(test_random_graphs),
         cmocka_unit_test(test_many_children),
+        cmocka_unit_test(test_what_comes_back_is_handed_out_again),
+        cmocka_unit_test(test_failed_before_and_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -95,7 +95,7 @@ static slao_lora *trained(const slao_train_settings *settings, double dropout, u
     slao_sequence examples[N_EXAMPLES];
     slao_lesson lesson = make_lesson(examples);
     lesson.seed = seed;
-    assert_ok(slao_train(pass, &tiny_config, lora, &lesson, settings, training));
+    assert_ok(slao_train(pass, &tiny_config, lora, &lesson, settings, NULL, training));
     slao_pass_free(pass);
     slao_model_free(model);
     return lora;
@@ -148,7 +148,7 @@ static slao_lora *trained_for_a_step(const slao_model *model, const slao_lesson 
     lesson.frozen = how->frozen;
     lesson.below = how->below;
     lesson.extra = how->extra;
-    assert_ok(slao_train(pass, &tiny_config, lora, &lesson, &settings, training));
+    assert_ok(slao_train(pass, &tiny_config, lora, &lesson, &settings, NULL, training));
     slao_pass_free(pass);
     return lora;
 }

@@ -1,0 +1,45 @@
+/* What a run leaves to be read while it goes on and afterwards, all by rank 0:
+ *
+ *   STORE/journal.jsonl   every event (sweep/journal.h): {"event": started, done, failed, returned
+ *                         or stopping, "time", "rank", "key" of the step, "seconds" and "tokens" of
+ *                         one that is done, "message"}
+ *   STORE/logs/KEY.log    of a step that failed: each try with its time, rank and message
+ *   STORE/status.json     where the run is (below), written anew every two seconds
+ *   stderr                the progress (sweep/progress.h)
+ *
+ * status.json is for `slao status`, which may run on any host that sees the file:
+ *   name, output, host, pid, state ("running", "ended"), updated (ISO 8601), updated_unix, elapsed,
+ *   exit_code (once ended), tokens (of this run), seconds_left (null if not known), counts {steps,
+ *   done, done_before, running, ready, waiting, failed, skipped}, ranks [{rank, host, step (text,
+ *   or null), seconds, at, of, silence}], failures [{step, log}] (the last 20)
+ */
+#ifndef SLAO_SWEEP_CHRONICLE_H
+#define SLAO_SWEEP_CHRONICLE_H
+
+#include "sweep/event.h"
+#include "sweep/plan.h"
+#include "sweep/progress.h"
+#include "sweep/ranks.h"
+#include "sweep/store.h"
+
+typedef struct slao_chronicle slao_chronicle;
+
+/* All borrowed. */
+typedef struct {
+    const slao_plan *plan;
+    slao_store *store; /* locked */
+    const slao_ranks *ranks;
+    const char *output;
+    slao_progress_mode progress;
+    int64_t max_fails; /* so many failed steps end the run; 0: none do */
+} slao_chronicle_parts;
+
+slao_status slao_chronicle_new(slao_chronicle **chronicle, const slao_chronicle_parts *parts);
+void slao_chronicle_free(slao_chronicle *chronicle); /* NULL is allowed */
+
+slao_listener slao_chronicle_listener(slao_chronicle *chronicle);
+
+/* The crew's run is over, with this status. Ends the progress. */
+slao_status slao_chronicle_end(slao_chronicle *chronicle, slao_status status);
+
+#endif

@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# slao sweep's options on a small random model: a drain and the time limit stop trainings at savepoints, from which they
+# go on bit for bit, also after kill -9 and beside damaged ones; shards are collected; failed steps are retried, kept from
+# running again, and run again by --only; usage errors come once.
+set -euo pipefail
+python=$SLAO_SOURCE/build/python/bin/python
+work=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d) # thousands of small files are synced: memory is quick
+trap 'rm -rf "$work"' EXIT
+fail() { echo "FAILED: $*" >&2; cat "$work/stderr" >&2; exit 1; }
+expect() { # CODE COMMAND...: the exit code; output in $work/stdout and $work/stderr
+  local wanted=$1 code=0
+  shift
+  timeout -k 2 240 "$@" >"$work/stdout" 2>"$work/stderr" || code=$?
+  [ "$code" -eq "$wanted" ] || fail "exit code $code, not $wanted: $*"
+}
+fingerprint() { sed -n 's/^fingerprint  *//p' "$work/stdout"; }
+same() { [ "$(fingerprint)" = "$wanted" ] || fail "$1: $(fingerprint), not $wanted"; }
+savepoints() { find "$1/checkpoints" -type f ! -name '*.tmp' 2>/dev/null | wc -l; }
+mpi=(mpirun -n 2 --oversubscribe --bind-to none)
+
+"$python" "$SLAO_SOURCE/tests/make_small_model.py" "$work/model"
+cat >"$work/spec.json" <<JSON
+{ "name": "small", "model": "model",
+  "benchmark": { "format": "cl_benchmark", "path": "$SLAO_SOURCE/experiments/quickstart/suite",
+                 "train_samples": 64, "test_samples": 4 },
+  "train": { "batch_size": 4, "epochs": 4 },
+  "evaluate": { "max_new_tokens": 4, "references": [], "when": "end" },
+  "sweep": { "method": ["slao", "seqlora"], "order": [["quiz", "guests"], ["guests", "quiz"]],
+             "lambda": ["1/sqrt(i)", 0.3], "learning_rate": [1e-2] } }
+JSON
+expect 0 "$SLAO" sweep "$work/spec.json" -o "$work/whole.h5"
+wanted=$(fingerprint)
+[ ${#wanted} -eq 32 ] || fail "no fingerprint"
+[ "$(savepoints "$work/whole.store")" -eq 0 ] || fail "savepoints are left"
+
+echo "== a drain stops trainings at savepoints; --checkpoint-seconds makes them for a kill -9"
+wait_for() { for _ in $(seq 3000); do eval "$1" && return 0; sleep 0.02; done; fail "waited in vain: $1"; }
+"${mpi[@]}" "$SLAO" sweep "$work/spec.json" -o "$work/drained.h5" --checkpoint-seconds 0.02 >"$work/stdout" 2>"$work/stderr" &
+pid=$!
+wait_for '[ "$(savepoints "$work/drained.store")" -ge 1 ]'
+kill -USR1 $pid
+code=0
+wait $pid || code=$?
+[ $code -eq 75 ] || fail "drained: exit code $code, not 75"
+[ "$(savepoints "$work/drained.store")" -ge 1 ] || fail "no savepoint is left"
+before=$(grep -c '"event":"started"' "$work/drained.store/journal.jsonl")
+"${mpi[@]}" "$SLAO" sweep "$work/spec.json" -o "$work/drained.h5" --checkpoint-seconds 0.02 >"$work/stdout" 2>"$work/stderr" &
+pid=$!
+wait_for '[ "$(grep -c "\"event\":\"started\"" "$work/drained.store/journal.jsonl")" -gt '"$before ]"
+kill -KILL "$(sed 's/.*"pid":\([0-9]*\).*/\1/' "$work/drained.store/lock")" || fail "the sweep ended too early"
+wait $pid && fail "mpirun returned 0 after a kill"
+[ "$(savepoints "$work/drained.store")" -ge 1 ] || fail "no savepoint is left by the kill"
+expect 0 "${mpi[@]}" "$SLAO" sweep "$work/spec.json" -o "$work/drained.h5"
+same "after drain and kill"
+grep -lq '"resumed_from"' "$work/drained.store/steps/"* || fail "no training went on from a savepoint"
+[ "$(savepoints "$work/drained.store")" -eq 0 ] || fail "savepoints are left"
+again=$(grep -o '"event":"done".*' "$work/drained.store/journal.jsonl" | grep -o '"key":"[^"]*"' | sort | uniq -d | wc -l)
+[ "$again" -eq 0 ] || fail "$again recorded steps ran twice"
+
+echo "== a damaged savepoint is told of and not used"
+key=$(basename "$(grep -l '"kind":"finetune"' "$work/drained.store/steps/"* | head -1)" .json)
+rm "$work/drained.store/steps/$key.json"
+echo "no savepoint" >"$work/drained.store/checkpoints/$key"
+expect 0 "${mpi[@]}" "$SLAO" sweep "$work/spec.json" -o "$work/drained.h5"
+grep -q "it is not used, and its step begins anew" "$work/stderr" || fail "the damage is not told of"
+same "after damage"
+
+echo "== the time limit, of the command and of the batch system: 75, and the same command goes on"
+expect 75 "$SLAO" sweep "$work/spec.json" -o "$work/limited.h5" --time-limit 0.01
+grep -q "stopped by the time limit" "$work/stderr" || fail "the time limit is not named"
+SLURM_JOB_END_TIME=$(($(date +%s) + 1)) expect 75 "${mpi[@]}" "$SLAO" sweep "$work/spec.json" -o "$work/limited.h5"
+SLURM_JOB_END_TIME=soon expect 2 "$SLAO" sweep "$work/spec.json" -o "$work/limited.h5"
+PBS_WALLTIME=36000 expect 0 "${mpi[@]}" "$SLAO" sweep "$work/spec.json" -o "$work/limited.h5" --time-limit 100
+same "after time limits"
+
+echo "== shards, each in a store of its own, collected"
+for k in 1 2; do
+  expect 0 "$SLAO" sweep "$work/spec.json" -o "$work/part-$k.h5" --shard $k/2
+  [ "$(fingerprint)" != "$wanted" ] || fail "shard $k ran everything"
+done
+expect 0 "$SLAO" collect "$work/small.h5" --from "$work/part-1.store" --from "$work/part-2.store"
+same "two shards collected"
+
+echo "== failed steps: retried, kept from running again, run again by --only"
+bad=("$SLAO" sweep "$work/spec.json" -o "$work/bad.h5" --set 'sweep.learning_rate=[1e-2, 1e9]' --set train.clip_norm=0 --set train.epochs=1
+  --set benchmark.train_samples=16 --set 'sweep.order=[["quiz", "guests"]]')
+events() { grep -c "\"event\":\"$1\"" "$work/bad.store/journal.jsonl" || true; }
+expect 1 "${bad[@]}" --max-retries 2 --max-fails 1
+[ "$(events failed)" -eq 1 ] || fail "--max-fails 1, but $(events failed) failures"
+[ "$(events returned)" -ge 2 ] || fail "not retried twice: $(events returned)"
+log=$(find "$work/bad.store/logs" -name '*.log')
+grep -q "(log: $log)" "$work/stderr" || fail "the log is not named"
+[ "$(grep -c 'not finite' "$log")" -eq 3 ] || fail "the log does not tell of three tries: $(cat "$log")"
+expect 1 "${bad[@]}"
+[ "$(events failed)" -eq 1 ] || fail "failed steps ran again"
+grep -q -- "--only failed" "$work/stderr" || fail "no word of --only failed"
+expect 0 "${bad[@]}" --only missing
+expect 1 "${bad[@]}" --only failed
+[ "$(events failed)" -eq 2 ] || fail "--only failed did not run what failed"
+
+echo "== usage errors come once, a dry run too"
+expect 2 "${mpi[@]}" "$SLAO" sweep "$work/spec.json" --bogus
+[ "$(grep -c -- '--bogus' "$work/stderr")" -eq 1 ] || fail "the usage error does not come once"
+for wrong in "--shard 3/2" "--shard 1" "--only all" "--time-limit -1" "--checkpoint-seconds x"; do
+  # shellcheck disable=SC2086
+  expect 2 "$SLAO" sweep "$work/spec.json" $wrong
+done
+expect 0 "${mpi[@]}" "$SLAO" sweep "$work/spec.json" --dry-run --shard 1/3
+[ "$(grep -c '^trials ' "$work/stdout")" -eq 1 ] || fail "the dry run does not come once"
+echo "slao sweep: options ok"
