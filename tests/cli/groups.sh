@@ -52,7 +52,7 @@ store=$work/torn.store
 mkdir -p "$store/steps"
 for n in 4 2; do
   before=$(find "$store/steps" -name '*.json' | wc -l)
-  $(mpi "$n" "$spec" -o "$work/torn.h5") "${pair[@]}" >"$work/stdout" 2>"$work/stderr" &
+  $(mpi "$n" "$spec" -o "$work/torn.h5") "${pair[@]}" --checkpoint-seconds 0 >"$work/stdout" 2>"$work/stderr" &
   pid=$!
   for _ in $(seq 500); do
     [ "$(find "$store/steps" -name '*.json' | wc -l)" -ge $((before + 2)) ] && break

@@ -143,7 +143,7 @@ static void test_gradients_of_members_add_up(void **state) {
                                             .learning_rate = 1e-2,
                                             .schedule = "constant"};
             slao_training training;
-            assert_fails(slao_train(pass, &tiny_config, lora, &lesson, &settings, &training),
+            assert_fails(slao_train(pass, &tiny_config, lora, &lesson, &settings, NULL, &training),
                          SLAO_FAILED, "caught");
             assert_int_equal(training.steps, 0);
             slao_training_free(&training);
