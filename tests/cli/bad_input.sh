@@ -61,7 +61,8 @@ spec 'cl_bench cl_benchmark' 's/"cl_benchmark"/"cl_bench"/'
 spec 'max_length' 's/"max_length": 256/"max_length": 12/'
 spec 'bad.json' 's/}$/]/'
 refused 'lora.rank q_proj' "$SLAO" sweep "$work/good.json" -o "$work/out.h5" --set lora.rank=1000000
-refused 'ranks_per_trial' "$SLAO" plan "$work/good.json" --set ranks_per_trial=2
+refused 'ranks_per_trial' "$SLAO" plan "$work/good.json" --set ranks_per_trial=0
+refused 'start slao with mpirun -n 2' "$SLAO" sweep "$work/good.json" -o "$work/out.h5" --set ranks_per_trial=2
 refused 'must name a file' "$SLAO" sweep "$work/good.json" -o "$work"
 refused 'must name a file' "$SLAO" sweep "$work/good.json" -o ""
 [ ! -e "$work/out.h5" ] || { echo "a refused sweep left a results file"; exit 1; }
