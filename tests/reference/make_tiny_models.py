@@ -4,6 +4,7 @@ at a time: loss, logits, and the gradients of a LoRA adapter on every linear mod
     tiny-llama/            a Llama, with three AdamW steps
     families/NAME/         one model for each thing that a family or a file can have: see `families` below
     families/NAME.gguf     the same weights as llama.cpp's converter lays them out, for some
+    rope.safetensors       RoPE's frequencies of real models, and cosines and sines far into a text
 
 Run in an environment with torch, transformers, peft and gguf (tests/run.sh --reference makes one); the versions are in
 the metadata of expected.safetensors.
@@ -210,7 +211,35 @@ def make_gguf(path, model, architecture):
     writer.close()
 
 
+# ---- RoPE ----
+
+LLAMA3 = {"rope_type": "llama3", "rope_theta": 500000.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+          "original_max_position_embeddings": 8192}
+# name: head_dim, rope_parameters
+ROPES = {
+    "llama-3.1-8b": (128, LLAMA3 | {"factor": 8.0}),
+    "llama-3.2-1b": (64, LLAMA3 | {"factor": 32.0}),
+    "qwen2.5-7b": (128, {"rope_type": "default", "rope_theta": 1000000.0}),
+    "longchat-7b": (128, {"rope_type": "linear", "rope_theta": 10000.0, "factor": 8.0}),
+}
+POSITIONS = [0, 1, 8191, 8192, 40000, 131071]
+
+
+def make_ropes(path):
+    values = {}
+    for name, (head_dim, parameters) in ROPES.items():
+        config = transformers.LlamaConfig(hidden_size=2 * head_dim, num_attention_heads=2, max_position_embeddings=131072,
+                                          rope_parameters=parameters)
+        rope = transformers.models.llama.modeling_llama.LlamaRotaryEmbedding(config)
+        cosines, sines = rope(torch.zeros(1), torch.tensor([POSITIONS]))
+        values[f"{name}.frequencies"] = rope.inv_freq.clone()
+        values[f"{name}.cosines"] = cosines[0, :, :head_dim // 2].contiguous()
+        values[f"{name}.sines"] = sines[0, :, :head_dim // 2].contiguous()
+    safetensors.torch.save_file(values, path, metadata=VERSIONS)
+
+
 fixtures = pathlib.Path(sys.argv[1])
+make_ropes(fixtures / "rope.safetensors")
 make_tiny_llama(fixtures / "tiny-llama")
 for name, arguments in families.items():
     model = make_family(fixtures / "families" / name, *arguments)
