@@ -2,14 +2,15 @@
  * the same for all, so that the other has a closed-form mean. With G_i = sum x x^T over the inputs
  * of a module on task i, the model fine-tuned on it,
  *
- *   lorm-ba   A shared, Kaiming; B starts at 0 and is trained:  B = (sum B_i A G_i A^T) [A (sum
- * G_i) A^T]^+ lorm-ab   B shared, uniform within +-1/sqrt(d_out), what Kaiming is to A; A starts at
- * 0 and is trained: A = (sum A_i G_i) (sum G_i)^+
+ *   lorm-ba   A shared, Kaiming; B starts at 0 and is trained:
+ *             B = (sum B_i A G_i A^T) [A (sum G_i) A^T]^+
+ *   lorm-ab   B shared, uniform within +-1/sqrt(d_out), what Kaiming is to A; A starts at 0 and is
+ *             trained: A = (sum A_i G_i) (sum G_i)^+
  *
  * minimise sum_i ||B A X_i - B_i A_i X_i||^2 over the factor that is not shared. The authors
  * alternate the two between rounds of one task; for a sequence of tasks, each is a method. The
  * state is both sums: `numerator.MODULE`, and `gram.MODULE`, r x r and for lorm-ab d_in x d_in, of
- * the first module that reads the input.
+ * the first module that reads the input; each with a tensor NAME.low of what fp32 rounds off.
  */
 #include "continual/tuning.h"
 
@@ -18,30 +19,45 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What rounding to fp32 leaves of eigenvalues that should be 0, in a matrix with ones on its
+/* What rounding leaves of eigenvalues that should be 0, in a matrix with ones on its
  * diagonal. */
 static double cutoff(int64_t n) {
-    return (double)FLT_EPSILON * sqrt((double)n);
+    return DBL_EPSILON * (double)n;
 }
 
-/* values += the tensor that the tasks before left; the sum is kept for those to come. */
+/* A tensor that the tasks before left, checked for its shape. */
+static slao_status find_kept(const slao_tuning *tuning, const char *name, int64_t rows,
+                             int64_t columns, const slao_state_tensor **tensor) {
+    *tensor = slao_state_find(tuning->before, name);
+    if (!*tensor || (*tensor)->rows != rows || (*tensor)->columns != columns)
+        return slao_fail(SLAO_BAD_INPUT, "the state that LoRM left has no %s of %lld x %lld", name,
+                         (long long)rows, (long long)columns);
+    return SLAO_OK;
+}
+
+/* values += the sum that the tasks before left, and the sum is kept for those to come: as a tensor
+ * of fp32 and one of what that rounds off, since a closed form divides by it. */
 static slao_status add_to_state(const slao_tuning *tuning, const char *name, int64_t rows,
                                 int64_t columns, double *values) {
-    const slao_state_tensor *before = slao_state_find(tuning->before, name);
-    float *kept;
-    if (!before && tuning->before->count)
-        return slao_fail(SLAO_BAD_INPUT, "the state that LoRM left has no %s", name);
-    if (before && (before->rows != rows || before->columns != columns))
-        return slao_fail(SLAO_BAD_INPUT, "%s in the state that LoRM left is not %lld x %lld", name,
-                         (long long)rows, (long long)columns);
-    SLAO_TRY(slao_state_add(tuning->state, name, rows, columns, &kept));
+    char low_name[SLAO_TUNING_NAME + 8];
+    snprintf(low_name, sizeof low_name, "%s.low", name);
+    const slao_state_tensor *high = NULL, *low = NULL;
+    float *kept_high, *kept_low;
+    if (tuning->position > 1) {
+        SLAO_TRY(find_kept(tuning, name, rows, columns, &high));
+        SLAO_TRY(find_kept(tuning, low_name, rows, columns, &low));
+    }
+    SLAO_TRY(slao_state_add(tuning->state, name, rows, columns, &kept_high));
+    SLAO_TRY(slao_state_add(tuning->state, low_name, rows, columns, &kept_low));
     for (int64_t k = 0; k < rows * columns; k++) {
-        values[k] += before ? (double)before->values[k] : 0;
-        kept[k] = (float)values[k];
-        values[k] = (double)kept[k]; /* as later tasks will read it */
+        if (high)
+            values[k] += (double)high->values[k] + (double)low->values[k];
+        kept_high[k] = (float)values[k];
+        kept_low[k] = (float)(values[k] - (double)kept_high[k]);
     }
     return SLAO_OK;
 }

@@ -1,6 +1,7 @@
 #include "learn/observation.h"
 
 #include "base/memory.h"
+#include "linalg/decomposition.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,7 @@ typedef struct {
     watched *inputs; /* by layer, then by module */
     int64_t n_inputs;
     int64_t first, last; /* of the inputs, those being summed: first .. last-1 */
-    float *product;      /* widest x widest: of one batch */
+    double *product;     /* widest x widest: of one batch */
     slao_arena *arena;
 } observation;
 
@@ -45,10 +46,14 @@ static slao_status see(void *context, int64_t layer, slao_module module, slao_ma
         if (input->gram.layer != layer || input->gram.module != module)
             continue;
         int64_t width = input->gram.width;
-        slao_transposed_multiply((slao_matrix_out){o->product, width}, x, x, width, width, rows, 1,
-                                 0);
+        double *wide;
+        SLAO_TRY(slao_allocate(&wide, (size_t)(rows * width), sizeof *wide));
+        for (int64_t k = 0; k < rows * width; k++)
+            wide[k] = (double)x.values[k / width * x.stride + k % width];
+        slao_transposed_multiply_f64(o->product, wide, wide, width, width, rows);
+        free(wide);
         for (int64_t k = 0; k < width * width; k++)
-            input->sum[k] += (double)o->product[k];
+            input->sum[k] += o->product[k];
         input->gram.rows += rows;
     }
     return SLAO_OK;

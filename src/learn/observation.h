@@ -2,8 +2,8 @@
  *
  * Modules that read the same input (q, k and v; gate and up) share one sum. Every token that is fed
  * in counts once per example it stands in, prompts included; of the last layer's o, gate, up and
- * down only the tokens that predict answers count (model/transformer.h). Products are fp32 within a
- * batch, sums over batches fp64; the same inputs give the same bits.
+ * down only the tokens that predict answers count (model/transformer.h). All is fp64, since
+ * closed forms divide by these sums; the same inputs give the same bits.
  */
 #ifndef SLAO_LEARN_OBSERVATION_H
 #define SLAO_LEARN_OBSERVATION_H
