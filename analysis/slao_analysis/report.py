@@ -30,6 +30,10 @@ OPEN_ROWS = 40
 MOST_COMPARISONS = 60
 MOST_ORDERS = 12
 
+#: colour in a figure -> variable of the style sheet
+COLOURS = {style.INK: "ink", style.GREY: "grey", style.LIGHT: "light", style.PAPER: "paper",
+           **{colour.lower(): f"c{i}" for i, colour in enumerate(style.COLOURS) if colour != style.INK}}
+
 Progress = Callable[[str], None]
 
 
@@ -48,10 +52,11 @@ def svg_of(figure: Figure, prefix: str, label: str) -> str:
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     text = re.sub(r'<g id="tip\d+\|([^"]*)">', r"<g><title>\1</title>", text)
     text = text.replace("xlink:href", "href")
+    text = re.sub(r'"data:[^"]*"', lambda m: re.sub(r"\s", "", m[0]), text)
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
     text = re.sub(r' id="([^"]+)"', lambda m: f' id="{prefix}{m[1]}"' if m[1] in used else "", text)
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}", text)
-    for colour, name in ((style.INK, "ink"), (style.GREY, "grey"), (style.LIGHT, "light"), (style.PAPER, "paper")):
+    for colour, name in COLOURS.items():
         text = text.replace(colour, f"var(--{name})")
     width = figure.get_figwidth() * 96
     box = re.search(r'viewBox="([^"]+)"', text)

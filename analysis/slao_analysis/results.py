@@ -154,7 +154,7 @@ class Results:
                 if index != open_file:
                     if handle:
                         handle.close()
-                    handle, open_file = h5py.File(self.files[index].path), index
+                    handle, open_file = _open(self.files[index].path), index
                 dataset = handle.get(f"trial/{file_id}/{name}")
                 if isinstance(dataset, h5py.Dataset):
                     yield trial, dataset[:]
@@ -215,8 +215,10 @@ class Results:
     def final_scores(self, trial: str) -> np.ndarray:
         """The last score of each task, in the order of training; of methods that train each task alone, that of
         the task itself."""
-        matrix = self.matrix(trial)
-        return np.diag(matrix.loc[1:]).copy() if is_diagonal(matrix) else matrix.to_numpy()[-1].copy()
+        scores = self._cells.get(trial)
+        if scores is None:
+            return np.full(len(self.tasks(trial)), np.nan)
+        return np.diag(scores[1:]).copy() if _only_diagonal(scores[1:]) else scores[-1].copy()
 
     def loss(self, trial: str) -> pd.DataFrame:
         """Losses of a trial, long: position (of the task, from 1), task, step (over the whole sequence, from 1),
@@ -248,7 +250,11 @@ class Results:
 
 def is_diagonal(matrix: pd.DataFrame) -> bool:
     """Whether the matrix is that of a method that trains each task by itself: nothing beside the diagonal."""
-    known = matrix.loc[1:].notna().to_numpy()
+    return _only_diagonal(matrix.loc[1:].to_numpy(dtype=float))
+
+
+def _only_diagonal(scores: np.ndarray) -> bool:
+    known = ~np.isnan(scores)
     return len(known) > 1 and bool(np.diag(known).any()) and not known[~np.eye(len(known), dtype=bool)].any()
 
 
@@ -268,12 +274,17 @@ def load(*paths: str | Path) -> Results:
     return Results(tuple(files), merged, pd.concat(orders, ignore_index=True), notes)
 
 
+def _open(path: Path) -> h5py.File:
+    """For reading, without a lock: results files appear whole, and locks fail on network file systems."""
+    return h5py.File(path, "r", locking=False)
+
+
 def _guarded(path: Path, read: Callable[[h5py.File], T]) -> T:
     """What `read` makes of the opened file; what goes wrong is a ResultsError that says what to do."""
     if not path.is_file():
         raise ResultsError(f"{path} is not there, or not a file")
     try:
-        with h5py.File(path) as file:
+        with _open(path) as file:
             return read(file)
     except (OSError, RuntimeError) as error:
         with path.open("rb") as opened:

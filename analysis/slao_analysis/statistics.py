@@ -41,7 +41,7 @@ EXACT_PAIRS = 16
 #: Fewer pairs than this cannot give p < 0.05 in a two-sided sign-flip test: 2 / 2^n.
 FEWEST_PAIRS = 6
 #: Pairs whose example scores are read; more would not change the interval, and take long.
-MOST_EXAMPLE_PAIRS = 40
+MOST_EXAMPLE_PAIRS = 20
 
 Interval = tuple[float, float]
 UNKNOWN: Interval = (math.nan, math.nan)
@@ -291,7 +291,7 @@ def pairs_of(first: pd.DataFrame, second: pd.DataFrame, metric: str) -> pd.DataF
 class ExampleScores:
     """Scores by example of trials' final evaluations, kept while comparisons ask for the same ones again."""
 
-    MOST = 200
+    MOST = 1000
 
     def __init__(self, results: Results) -> None:
         self._results = results
@@ -299,19 +299,26 @@ class ExampleScores:
 
     def of(self, trial: str) -> dict[str, np.ndarray]:
         """task -> scores; empty where the file has none."""
-        if trial not in self._kept:
-            if len(self._kept) >= self.MOST:
-                self._kept.pop(next(iter(self._kept)))
-            rows = self._results.array(trial, "example_scores")
+        return self._kept.get(trial, {})
+
+    def _read(self, trials: list[str]) -> None:
+        """Makes sure that these are kept, the file being opened once for all of them."""
+        wanted = [trial for trial in trials if trial not in self._kept]
+        while self._kept and len(self._kept) + len(wanted) > self.MOST:
+            self._kept.pop(next(iter(self._kept)))
+        self._kept |= {trial: {} for trial in wanted}
+        for trial, rows in self._results.arrays(wanted, "example_scores"):
             tasks = self._results.tasks(trial)
-            fits = rows is not None and len(rows) == len(tasks)
-            self._kept[trial] = {task: np.asarray(row, dtype=float) for task, row in zip(tasks, rows)} if fits else {}
-        return self._kept[trial]
+            if len(rows) == len(tasks):
+                self._kept[trial] = {task: np.asarray(row, dtype=float) for task, row in zip(tasks, rows)}
 
     def differences(self, pairs: pd.DataFrame) -> list[np.ndarray]:
         """Differences by example, a mean over pairs, one array per task; empty where any pair lacks them."""
         sums: dict[str, np.ndarray] = {}
         chosen = pairs.iloc[:: max(1, math.ceil(len(pairs) / MOST_EXAMPLE_PAIRS))]
+        trials = [*chosen["id_first"], *chosen["id_second"]]
+        self._kept |= {trial: self._kept.pop(trial) for trial in trials if trial in self._kept}  # the last to go
+        self._read(trials)
         for row in chosen.itertuples():
             first, second = self.of(row.id_first), self.of(row.id_second)
             if not first or first.keys() != second.keys():
