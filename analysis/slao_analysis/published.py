@@ -65,21 +65,20 @@ def benchmark_names(trials: pd.DataFrame, spec: dict[str, object]) -> list[str]:
     published where it is one of those, else after the folder of its data."""
     benchmark = spec.get("benchmark")
     folder = Path(str(benchmark.get("path", ""))).name if isinstance(benchmark, dict) else ""
-    known: dict[tuple[frozenset[str], str], str] = {}
-    taken: dict[str, frozenset[str]] = {}
-    names = []
-    for order, order_name in zip(trials["order"], trials["order_name"]):
-        tasks = frozenset(str(order).split(","))
-        if (tasks, order_name) not in known:
-            count = f"{len(tasks)} task" + ("s" if len(tasks) != 1 else "")
-            name = _title_of(tasks, order_name) or (f"{folder} ({count})" if folder else count)
-            number, first = 1, name
-            while taken.setdefault(name, tasks) != tasks:
-                number += 1
-                name = f"{first}, set {number}"
-            known[tasks, order_name] = name
-        names.append(known[tasks, order_name])
-    return names
+    order_names: dict[frozenset[str], str] = {}
+    sets = [frozenset(str(order).split(",")) for order in trials["order"]]
+    for tasks, order_name in zip(sets, trials["order_name"]):
+        order_names[tasks] = order_names.get(tasks) or order_name
+    known: dict[frozenset[str], str] = {}
+    for tasks, order_name in order_names.items():
+        count = f"{len(tasks)} task" + ("s" if len(tasks) != 1 else "")
+        name = first = _title_of(tasks, order_name) or (f"{folder} ({count})" if folder else count)
+        number = 1
+        while name in known.values():
+            number += 1
+            name = f"{first}, set {number}"
+        known[tasks] = name
+    return [known[tasks] for tasks in sets]
 
 
 def _key(benchmark: str) -> str | None:
