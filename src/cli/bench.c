@@ -5,6 +5,9 @@
 #include <string.h>
 
 static const slao_command benches[] = {
+    {"gemm", "the rate of the products that training consists of", slao_bench_gemm},
+    {"train", "training on tasks of a benchmark, part by part", slao_bench_train},
+    {"eval", "scoring on tasks of a benchmark, part by part", slao_bench_eval},
     {"qr", "QR decompositions by LAPACK and by ScaLAPACK, and where they cross", slao_bench_qr},
     {"scheduler", "steps per second of coordinator and workers, and a simulated cluster",
      slao_bench_scheduler},

@@ -4,8 +4,22 @@
 #define SLAO_CLI_BENCH_H
 
 #include "cli/command.h"
+#include "model/config.h"
 
-slao_command_function slao_bench_qr;
-slao_command_function slao_bench_scheduler;
+slao_command_function slao_bench_gemm, slao_bench_train, slao_bench_eval, slao_bench_qr,
+    slao_bench_scheduler;
+
+/* The products of a layer, forward and to its input, as a training step calls for them. */
+enum { SLAO_LAYER_PRODUCTS = 8 };
+typedef struct {
+    const char *name, *direction; /* "q, k, v", "forward" */
+    int64_t n, k;                 /* outer and inner width */
+    double gflops;                /* best of several runs */
+} slao_product_rate;
+
+/* Measures them on `rows` rows. Returns in *gflops the rate of all together: what training on this
+ * core cannot exceed. */
+slao_status slao_measure_products(const slao_model_config *config, int64_t rows,
+                                  slao_product_rate rates[SLAO_LAYER_PRODUCTS], double *gflops);
 
 #endif

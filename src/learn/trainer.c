@@ -1,6 +1,7 @@
 #include "learn/trainer.h"
 
 #include "base/memory.h"
+#include "base/profile.h"
 #include "base/random.h"
 #include "learn/optimizer.h"
 
@@ -45,8 +46,10 @@ static slao_status train_batch(run *r, const int64_t *chosen, int64_t count, int
                        << 20;
     }
     slao_packed packed;
+    slao_profile_mark mark = slao_profile_begin();
     SLAO_TRY(slao_pack(&packed, sequences, count,
                        dropout ? SLAO_SHARE_NOTHING : SLAO_SHARE_PREFIXES, names, r->arena));
+    slao_profile_end(mark, "packing of batches", 0, 0, 0);
     double *losses;
     SLAO_TRY(slao_arena_take(r->arena, &losses, (size_t)packed.batch.n_answers, sizeof *losses));
     SLAO_TRY(slao_forward_training(r->pass, &packed.batch, &r->pairs));
@@ -144,8 +147,10 @@ static slao_status train_step(run *r, const int64_t *chosen, int64_t count, int6
             (long long)training->steps + 1);
     add_gradient_norms(r, training);
     double rate = slao_learning_rate(r->settings, training->steps, total_steps);
+    slao_profile_mark mark = slao_profile_begin();
     SLAO_TRY(
         slao_optimizer_step(r->optimizer, r->lora->values, r->gradients, rate, r->settings, &norm));
+    slao_profile_end(mark, "optimiser", 0, 0, 0);
     SLAO_TRY(slao_training_reserve(training, training->steps + 1, r->state.extra));
     if (r->state.extra)
         training->extra_losses[training->steps] = extra;

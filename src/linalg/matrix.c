@@ -1,6 +1,7 @@
 #include "linalg/matrix.h"
 
 #include "base/memory.h"
+#include "base/profile.h"
 #include "linalg/vec.h"
 
 #include <cblas.h>
@@ -21,20 +22,25 @@ static void multiply(CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE transpose_b, s
                      float beta) {
     if (m == 0 || n == 0)
         return;
+    slao_profile_mark mark = slao_profile_begin();
     cblas_sgemm(CblasRowMajor, transpose_a, transpose_b, whole(m), whole(n), whole(k), alpha,
                 a.values, whole(a.stride), b.values, whole(b.stride), beta, c.values,
                 whole(c.stride));
+    slao_profile_end(mark, "sgemm", n, k, 2.0 * (double)m * (double)n * (double)k);
 }
 
 void slao_multiply_transposed(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n,
                               int64_t k, float alpha, float beta) {
     /* Below these, packing b costs BLAS more than it gains (docs/performance.md). */
     enum { FEW_ROWS = 24, LONG_ENOUGH = 64 };
-    if (m <= FEW_ROWS && k >= LONG_ENOUGH)
-        slao_vec()->dots(c.values, (size_t)c.stride, a.values, (size_t)a.stride, b.values,
-                         (size_t)b.stride, (size_t)m, (size_t)n, (size_t)k, alpha, beta);
-    else
+    if (m > FEW_ROWS || k < LONG_ENOUGH) {
         multiply(CblasNoTrans, CblasTrans, c, a, b, m, n, k, alpha, beta);
+        return;
+    }
+    slao_profile_mark mark = slao_profile_begin();
+    slao_vec()->dots(c.values, (size_t)c.stride, a.values, (size_t)a.stride, b.values,
+                     (size_t)b.stride, (size_t)m, (size_t)n, (size_t)k, alpha, beta);
+    slao_profile_end(mark, "dots", n, k, 2.0 * (double)m * (double)n * (double)k);
 }
 
 void slao_multiply(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n, int64_t k,

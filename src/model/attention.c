@@ -1,5 +1,6 @@
 #include "model/attention.h"
 
+#include "base/profile.h"
 #include "linalg/vec.h"
 
 #include <math.h>
@@ -161,6 +162,7 @@ static slao_status take_context(context *seen, const slao_batch *batch, slao_are
 slao_status slao_attention(const slao_model_config *config, int64_t window, const slao_batch *batch,
                            const float *queries, const float *keys, const float *values, float *out,
                            float *lse, slao_arena *arena) {
+    slao_profile_mark profile = slao_profile_begin();
     const slao_vec_table *vec = slao_vec();
     int64_t d = config->head_dim, q_width = config->heads * d, kv_width = config->kv_heads * d;
     int64_t group = config->heads / config->kv_heads, width = group * d;
@@ -201,6 +203,7 @@ slao_status slao_attention(const slao_model_config *config, int64_t window, cons
         }
     }
     slao_arena_return(arena, mark);
+    slao_profile_end(profile, "attention, but its products", 0, 0, 0);
     return SLAO_OK;
 }
 
@@ -210,6 +213,7 @@ slao_status slao_attention_backward(const slao_model_config *config, int64_t win
                                     const float *lse, const float *d_out, slao_matrix_out d_queries,
                                     slao_matrix_out d_keys, slao_matrix_out d_values,
                                     slao_arena *arena) {
+    slao_profile_mark profile = slao_profile_begin();
     const slao_vec_table *vec = slao_vec();
     int64_t d = config->head_dim, q_width = config->heads * d, kv_width = config->kv_heads * d;
     int64_t group = config->heads / config->kv_heads, width = group * d;
@@ -261,5 +265,6 @@ slao_status slao_attention_backward(const slao_model_config *config, int64_t win
         }
     }
     slao_arena_return(arena, mark);
+    slao_profile_end(profile, "attention, but its products", 0, 0, 0);
     return SLAO_OK;
 }

@@ -1,3 +1,4 @@
+#include "base/profile.h"
 #include "linalg/vec.h"
 #include "model/attention.h"
 #include "model/pass_parts.h"
@@ -151,6 +152,7 @@ slao_status slao_backward(slao_pass *pass, const slao_low_ranks *pairs) {
     floor_site floor = lowest_trained(pairs, layers);
     if (floor.layer < 0)
         return SLAO_OK;
+    slao_profile_mark profile = slao_profile_begin();
     float *d_stream, *d_answering;
     SLAO_TRY(slao_pass_take(pass, &d_stream, pass->batch->n_rows, hidden));
     SLAO_TRY(slao_pass_take(pass, &d_answering, answering->n_rows, hidden));
@@ -168,5 +170,6 @@ slao_status slao_backward(slao_pass *pass, const slao_low_ranks *pairs) {
         if (stop < SLAO_GATE_PROJ || stop == SLAO_N_MODULES)
             SLAO_TRY(attention_backward(pass, i, pairs, d_upper, d_stream, stop));
     }
+    slao_profile_end(profile, "rows of the backward: norms, rotation, SwiGLU, copies", 0, 0, 0);
     return SLAO_OK;
 }

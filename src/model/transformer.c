@@ -1,5 +1,6 @@
 #include "model/transformer.h"
 
+#include "base/profile.h"
 #include "linalg/vec.h"
 #include "model/attention.h"
 #include "model/pass_parts.h"
@@ -146,6 +147,7 @@ static slao_status forward(slao_pass *pass, const slao_batch *batch, const slao_
                            slao_cache *cache) {
     const slao_model_config *config = &pass->model->config;
     int64_t rows = batch->n_rows, hidden = config->hidden;
+    slao_profile_mark profile = slao_profile_begin();
     SLAO_TRY(check_ids(pass, batch->ids, rows));
     SLAO_TRY(check_ids(pass, batch->answer_ids, batch->n_answers));
     SLAO_TRY(rope_tables(pass));
@@ -169,7 +171,9 @@ static slao_status forward(slao_pass *pass, const slao_batch *batch, const slao_
             memcpy(layer->middle, pass->stream, (size_t)(upper * hidden) * sizeof(float));
         SLAO_TRY(mlp_forward(pass, i, pairs, layer));
     }
-    return answers_forward(pass);
+    SLAO_TRY(answers_forward(pass));
+    slao_profile_end(profile, "rows of the forward: norms, rotation, SwiGLU, copies", 0, 0, 0);
+    return SLAO_OK;
 }
 
 static slao_status begin(slao_pass *pass, const slao_batch *batch, bool training) {
@@ -223,6 +227,7 @@ static double cross_entropy(float *logits, int64_t vocabulary, int32_t id, doubl
 
 slao_status slao_loss(slao_pass *pass, double *losses, double gradient_scale) {
     enum { AT_A_TIME = 64 };
+    slao_profile_mark profile = slao_profile_begin();
     const slao_batch *batch = pass->batch;
     int64_t hidden = pass->model->config.hidden, vocabulary = pass->model->config.vocabulary;
     SLAO_INVARIANT(batch->answer_ids);
@@ -244,5 +249,6 @@ slao_status slao_loss(slao_pass *pass, double *losses, double gradient_scale) {
                           0);
     }
     slao_arena_return(pass->arena, mark);
+    slao_profile_end(profile, "loss, but its products", 0, 0, 0);
     return SLAO_OK;
 }

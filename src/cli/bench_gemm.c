@@ -1,0 +1,178 @@
+/* slao bench gemm: the rate of the products that training consists of. */
+#include "cli/bench.h"
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "cli/options.h"
+#include "linalg/matrix.h"
+#include "model/checkpoint.h"
+#include "sweep/provenance.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { ROWS = 570, RUNS = 7 }; /* rows: a batch of 8 short texts with their prompt computed once */
+
+static double operations(int64_t rows, const slao_product_rate *rate) {
+    return 2.0 * (double)rows * (double)rate->n * (double)rate->k;
+}
+
+/* Seconds of the fastest of some runs. */
+static double time_product(int64_t rows, const slao_product_rate *rate, bool forward,
+                           const float *x, const float *weight, float *y) {
+    double least = 0;
+    for (int run = 0; run < RUNS; run++) {
+        double begin = slao_seconds();
+        if (forward)
+            slao_multiply_transposed((slao_matrix_out){y, rate->n}, (slao_matrix){x, rate->k},
+                                     (slao_matrix){weight, rate->k}, rows, rate->n, rate->k, 1, 0);
+        else
+            slao_multiply((slao_matrix_out){y, rate->n}, (slao_matrix){x, rate->k},
+                          (slao_matrix){weight, rate->n}, rows, rate->n, rate->k, 1, 0);
+        double seconds = slao_seconds() - begin;
+        least = run == 0 || seconds < least ? seconds : least;
+    }
+    return least;
+}
+
+static slao_status time_rate(int64_t rows, slao_product_rate *rate, bool forward, double *seconds) {
+    float *x = NULL, *weight = NULL, *y = NULL;
+    slao_status status = slao_allocate(&x, (size_t)(rows * rate->k), sizeof *x);
+    if (status == SLAO_OK)
+        status = slao_allocate(&weight, (size_t)(rate->n * rate->k), sizeof *weight);
+    if (status == SLAO_OK)
+        status = slao_allocate(&y, (size_t)(rows * rate->n), sizeof *y);
+    if (status == SLAO_OK) {
+        *seconds = time_product(rows, rate, forward, x, weight, y);
+        rate->gflops = operations(rows, rate) / *seconds / 1e9;
+    }
+    free(x);
+    free(weight);
+    free(y);
+    return status;
+}
+
+slao_status slao_measure_products(const slao_model_config *config, int64_t rows,
+                                  slao_product_rate rates[SLAO_LAYER_PRODUCTS], double *gflops) {
+    int64_t hidden = config->hidden, width = config->intermediate;
+    int64_t q = config->heads * config->head_dim, kv = config->kv_heads * config->head_dim;
+    const struct {
+        const char *name;
+        int64_t d_out, d_in;
+    } layers[] = {
+        {"q, k, v", q + 2 * kv, hidden},
+        {"o", hidden, q},
+        {"gate, up", 2 * width, hidden},
+        {"down", hidden, width},
+    };
+    double all = 0, all_seconds = 0;
+    for (int i = 0; i < SLAO_LAYER_PRODUCTS; i++) {
+        bool forward = i % 2 == 0;
+        int64_t d_out = layers[i / 2].d_out, d_in = layers[i / 2].d_in;
+        double seconds;
+        rates[i] = (slao_product_rate){.name = layers[i / 2].name,
+                                       .direction = forward ? "forward" : "to the input",
+                                       .n = forward ? d_out : d_in,
+                                       .k = forward ? d_in : d_out};
+        SLAO_TRY(time_rate(rows, &rates[i], forward, &seconds));
+        all += operations(rows, &rates[i]);
+        all_seconds += seconds;
+    }
+    *gflops = all / all_seconds / 1e9;
+    return SLAO_OK;
+}
+
+static slao_status add_products(cJSON *root, const slao_product_rate *rates) {
+    cJSON *list = cJSON_CreateArray();
+    SLAO_TRY(slao_json_add(root, "products", list));
+    for (int i = 0; i < SLAO_LAYER_PRODUCTS; i++) {
+        cJSON *row = cJSON_CreateObject();
+        if (!row || !cJSON_AddItemToArray(list, row))
+            return slao_fail(SLAO_NO_RESOURCE, "out of memory for a JSON object");
+        SLAO_TRY(slao_json_add_text(row, "name", rates[i].name));
+        SLAO_TRY(slao_json_add_text(row, "direction", rates[i].direction));
+        SLAO_TRY(slao_json_add_real(row, "n", (double)rates[i].n));
+        SLAO_TRY(slao_json_add_real(row, "k", (double)rates[i].k));
+        SLAO_TRY(slao_json_add_real(row, "gflops", rates[i].gflops));
+    }
+    return SLAO_OK;
+}
+
+static slao_status print_json(const slao_machine *machine, int64_t rows, double gflops,
+                              const slao_product_rate *rates) {
+    cJSON *root = cJSON_CreateObject();
+    if (!root)
+        return slao_fail(SLAO_NO_RESOURCE, "out of memory for a JSON object");
+    char *text = NULL;
+    slao_status status = slao_json_add_text(root, "cpu", machine->cpu);
+    if (status == SLAO_OK)
+        status = slao_json_add_text(root, "blas", machine->blas);
+    if (status == SLAO_OK)
+        status = slao_json_add_real(root, "rows", (double)rows);
+    if (status == SLAO_OK)
+        status = slao_json_add_real(root, "gemm_gflops_per_core", gflops);
+    if (status == SLAO_OK)
+        status = add_products(root, rates);
+    if (status == SLAO_OK)
+        status = slao_json_print(&text, root);
+    if (status == SLAO_OK)
+        printf("%s\n", text);
+    free(text);
+    cJSON_Delete(root);
+    return status;
+}
+
+static slao_status read_config(const char *model, slao_model_config *config) {
+    slao_checkpoint *checkpoint;
+    SLAO_TRY(slao_checkpoint_open(&checkpoint, model));
+    *config = *slao_checkpoint_config(checkpoint);
+    slao_checkpoint_close(checkpoint);
+    return SLAO_OK;
+}
+
+static slao_status run(const char *model, int64_t rows, bool json) {
+    slao_model_config config;
+    slao_machine machine;
+    slao_product_rate rates[SLAO_LAYER_PRODUCTS];
+    double gflops;
+    SLAO_TRY(read_config(model, &config));
+    SLAO_TRY(slao_machine_describe(&machine));
+    SLAO_TRY(slao_measure_products(&config, rows, rates, &gflops));
+    if (json)
+        return print_json(&machine, rows, gflops, rates);
+    printf("%s; %s; %lld rows, one core\n", machine.cpu, machine.blas, (long long)rows);
+    for (int i = 0; i < SLAO_LAYER_PRODUCTS; i++)
+        printf("  %-9s %-13s %6lld x %-6lld %7.1f GFLOP/s\n", rates[i].name, rates[i].direction,
+               (long long)rates[i].n, (long long)rates[i].k, rates[i].gflops);
+    printf("  together                              %7.1f GFLOP/s\n", gflops);
+    return SLAO_OK;
+}
+
+slao_status slao_bench_gemm(int argc, char **argv) {
+    const char *model = NULL;
+    int64_t rows = ROWS;
+    bool json = false;
+    const slao_option options[] = {
+        {"--model", NULL, SLAO_OPTION_TEXT, "M", "model folder or GGUF file: its shapes", &model,
+         true},
+        {"--rows", NULL, SLAO_OPTION_INTEGER, "N", "rows of the batch (570)", &rows, false},
+        {"--json", NULL, SLAO_OPTION_FLAG, NULL, "one JSON document", &json, false},
+        {0},
+    };
+    const slao_usage usage = {
+        .usage = "slao bench gemm --model M [--rows N] [--json]",
+        .summary = "The rate of the products that a training step on this model consists of, as "
+                   "BLAS computes them on one core: the limit of training.",
+        .example = "slao bench gemm --model models/SmolLM2-135M",
+        .options = options,
+    };
+    const char **arguments;
+    int64_t n_arguments;
+    bool helped;
+    SLAO_TRY(slao_options_parse(argc, argv, &usage, &arguments, &n_arguments, &helped));
+    free(arguments);
+    if (!helped && rows == 0)
+        return slao_fail(SLAO_BAD_INPUT, "--rows must be at least 1");
+    return helped ? SLAO_OK : run(model, rows, json);
+}
