@@ -45,7 +45,7 @@ static slao_status new_adapter(slao_lora **lora, const slao_model_config *config
     settings.targets[SLAO_Q_PROJ] = settings.targets[SLAO_V_PROJ] = true;
     SLAO_TRY(slao_lora_check(&settings, config));
     SLAO_TRY(slao_lora_new(lora, &settings, config));
-    slao_status status = slao_start_rule_find("fresh")->start(*lora, NULL, 0);
+    slao_status status = slao_start_rule_find("random")->set(*lora, &(slao_start){.task = "bench"});
     if (status != SLAO_OK)
         slao_lora_free(*lora);
     return status;
@@ -58,8 +58,8 @@ static slao_status train_on(const choices *chosen, const slao_loaded *loaded, sl
         .task = task->name, .examples = encoded->sequences, .n_examples = encoded->count};
     slao_profile_start();
     double begin = slao_seconds();
-    slao_status status =
-        slao_train(loaded->pass, &loaded->model->config, lora, &lesson, &chosen->train, &training);
+    slao_status status = slao_train(loaded->pass, &loaded->model->config, lora, &lesson,
+                                    &chosen->train, NULL, &training);
     *m = (measurement){.seconds = slao_seconds() - begin, .exact_match = NAN};
     m->parts = slao_profile_stop(&m->n_parts);
     if (status == SLAO_OK) {
@@ -95,7 +95,8 @@ static slao_status measure_scoring(const choices *chosen, const slao_loaded *loa
     if (!score.score)
         score.score = task->score;
     SLAO_TRY(slao_test_set_new(&set, loaded->tokenizer, task, chosen->train.max_length));
-    slao_judge judge = {loaded->pass, &loaded->model->config, loaded->tokenizer};
+    slao_judge judge = {
+        .pass = loaded->pass, .config = &loaded->model->config, .tokenizer = loaded->tokenizer};
     slao_evaluation evaluation = {0};
     slao_status status = SLAO_OK;
     if (loaded->lora)
