@@ -1,6 +1,6 @@
 #include "continual/method.h"
 
-#include "base/setting.h"
+#include "continual/layers.h"
 #include "continual/tuning.h"
 
 #include <string.h>
@@ -39,6 +39,11 @@ static const slao_method_option slao_options[] = {
      .default_value = "auto",
      .part = SLAO_OPTION_OF_START,
      .choices = slao_qr_way_names},
+    {.key = "merge",
+     .help = "the factor that is merged, A, B or both, or a list of them by layers",
+     .default_value = "B",
+     .part = SLAO_OPTION_OF_MERGE,
+     .by_layers = true},
     {0},
 };
 
@@ -120,8 +125,46 @@ const slao_method slao_methods[] = {
      .lineage = SLAO_LINEAGE_SEQUENCE,
      .start = "=init",
      .merge = "asymmetric",
+     .merges = "=merge",
      .uses_lambda = true,
      .options = slao_options},
+    {.name = "freb-ma",
+     .help = "SLAO's ablation: B frozen from task 2 on, A trained and merged, no QR",
+     .lineage = SLAO_LINEAGE_SEQUENCE,
+     .start = "previous",
+     .frozen = SLAO_FACTOR_B,
+     .merge = "asymmetric",
+     .merges = "A",
+     .uses_lambda = true},
+    {.name = "frea-mb",
+     .help = "SLAO's ablation: A frozen from task 2 on, B trained and merged, no QR",
+     .lineage = SLAO_LINEAGE_SEQUENCE,
+     .start = "previous",
+     .frozen = SLAO_FACTOR_A,
+     .merge = "asymmetric",
+     .merges = "B",
+     .uses_lambda = true},
+    {.name = "ftba-ma",
+     .help = "SLAO's ablation: both factors trained, A merged, no QR",
+     .lineage = SLAO_LINEAGE_SEQUENCE,
+     .start = "previous",
+     .merge = "asymmetric",
+     .merges = "A",
+     .uses_lambda = true},
+    {.name = "ftba-mba",
+     .help = "SLAO's ablation: both factors trained, both merged, no QR",
+     .lineage = SLAO_LINEAGE_SEQUENCE,
+     .start = "previous",
+     .merge = "asymmetric",
+     .merges = "both",
+     .uses_lambda = true},
+    {.name = "ftba-mb",
+     .help = "SLAO's ablation: both factors trained, B merged, no QR",
+     .lineage = SLAO_LINEAGE_SEQUENCE,
+     .start = "previous",
+     .merge = "asymmetric",
+     .merges = "B",
+     .uses_lambda = true},
     {.name = "seqlora",
      .help = "one LoRA, trained on one task after another",
      .lineage = SLAO_LINEAGE_SEQUENCE,
@@ -180,6 +223,48 @@ const slao_method slao_methods[] = {
      .start = "fresh",
      .frozen = SLAO_FACTOR_A,
      .tuning = &slao_tuning_lorm_ba},
+    {.name = "average",
+     .help = "the running mean of all individual runs' changes",
+     .lineage = SLAO_LINEAGE_ALONE,
+     .merge = "average",
+     .inputs = SLAO_MERGE_NEWEST},
+    {.name = "task-arithmetic",
+     .help = "the scaled sum of all individual runs' changes (arXiv 2212.04089)",
+     .lineage = SLAO_LINEAGE_ALONE,
+     .merge = "task-arithmetic",
+     .inputs = SLAO_MERGE_ALL},
+    {.name = "ties",
+     .help = "of the largest entries of the individual changes, those of the elected sign (arXiv "
+             "2306.01708)",
+     .lineage = SLAO_LINEAGE_ALONE,
+     .merge = "ties",
+     .inputs = SLAO_MERGE_ALL},
+    {.name = "dare",
+     .help = "the sum of individual changes whose entries are dropped at random (arXiv 2311.03099)",
+     .lineage = SLAO_LINEAGE_ALONE,
+     .merge = "dare",
+     .inputs = SLAO_MERGE_ALL},
+    {.name = "knots",
+     .help = "individual changes merged in their common basis (arXiv 2410.19735)",
+     .lineage = SLAO_LINEAGE_ALONE,
+     .merge = "knots",
+     .inputs = SLAO_MERGE_ALL},
+    {.name = "lora-lego",
+     .help = "clusters of the rank-one units of all individual adapters (arXiv 2409.16167)",
+     .lineage = SLAO_LINEAGE_ALONE,
+     .merge = "lora-lego",
+     .inputs = SLAO_MERGE_ALL},
+    {.name = "opcm",
+     .help = "each individual change without what lies along the merged one (arXiv 2501.09522)",
+     .lineage = SLAO_LINEAGE_ALONE,
+     .merge = "opcm",
+     .inputs = SLAO_MERGE_NEWEST},
+    {.name = "magmax",
+     .help = "seqlora, of each entry the change of largest magnitude (arXiv 2407.06322)",
+     .lineage = SLAO_LINEAGE_SEQUENCE,
+     .start = "previous",
+     .merge = "magmax",
+     .inputs = SLAO_MERGE_ALL},
     {.name = "individual",
      .help = "a LoRA of its own for each task: what a task reaches alone",
      .lineage = SLAO_LINEAGE_ALONE},
@@ -199,11 +284,9 @@ slao_status slao_method_choose(slao_method_choice *choice, const slao_method *me
         if (strcasecmp(methods[i].name, name) != 0)
             continue;
         *choice = (slao_method_choice){.method = &methods[i]};
-        const slao_method_option *options = methods[i].options;
-        for (int k = 0; options && options[k].key; k++) {
-            SLAO_INVARIANT(k < SLAO_MAX_METHOD_OPTIONS);
-            choice->values[k] = options[k].default_value;
-        }
+        slao_method_option option;
+        for (int k = 0; slao_method_option_at(&methods[i], k, &option); k++)
+            choice->values[k] = option.default_value;
         return SLAO_OK;
     }
     const char *nearest = slao_nearest(name, names);
@@ -212,9 +295,47 @@ slao_status slao_method_choose(slao_method_choice *choice, const slao_method *me
                      nearest ? "\"?" : "");
 }
 
-int slao_method_option_find(const slao_method *method, const char *key) {
-    for (int k = 0; method->options && method->options[k].key; k++) {
+/* Is an option of the merge rule settled by the row, or by an option of the method's own? */
+static bool is_settled(const slao_method *method, const char *key, int n_own) {
+    if (method->merges && strcmp(key, "merge") == 0)
+        return true;
+    for (int k = 0; k < n_own; k++) {
         if (strcmp(method->options[k].key, key) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool slao_method_option_at(const slao_method *method, int k, slao_method_option *option) {
+    int n_own = 0;
+    while (method->options && method->options[n_own].key)
+        n_own++;
+    SLAO_INVARIANT(k >= 0 && k <= SLAO_MAX_METHOD_OPTIONS);
+    if (k < n_own) {
+        *option = method->options[k];
+        return true;
+    }
+    const slao_merge_rule *rule = method->merge ? slao_merge_rule_find(method->merge) : NULL;
+    int left = k - n_own;
+    for (const slao_setting *s = rule ? rule->options : NULL; s && s->key; s++) {
+        if (is_settled(method, s->key, n_own) || left-- > 0)
+            continue;
+        *option = (slao_method_option){.key = s->key,
+                                       .help = s->help,
+                                       .default_value = s->default_value,
+                                       .part = SLAO_OPTION_OF_MERGE,
+                                       .choices = s->choices,
+                                       .least = s->least,
+                                       .most = s->most};
+        return true;
+    }
+    return false;
+}
+
+int slao_method_option_find(const slao_method *method, const char *key) {
+    slao_method_option option;
+    for (int k = 0; slao_method_option_at(method, k, &option); k++) {
+        if (strcmp(option.key, key) == 0)
             return k;
     }
     return -1;
@@ -222,8 +343,9 @@ int slao_method_option_find(const slao_method *method, const char *key) {
 
 static slao_status unknown_option(const slao_method *method, const char *key, const char *path) {
     const char *names[SLAO_MAX_METHOD_OPTIONS + 1] = {0};
-    for (int k = 0; method->options && method->options[k].key; k++)
-        names[k] = method->options[k].key;
+    slao_method_option option;
+    for (int k = 0; slao_method_option_at(method, k, &option); k++)
+        names[k] = option.key;
     const char *nearest = slao_nearest(key, names);
     return slao_fail(SLAO_BAD_INPUT, "%s: %s has no option \"%s\"%s%s%s", path, method->name, key,
                      nearest ? "; did you mean \"" : "", nearest ? nearest : "",
@@ -235,9 +357,12 @@ slao_status slao_method_set(slao_method_choice *choice, const char *key, const c
     int k = slao_method_option_find(choice->method, key);
     if (k < 0)
         return unknown_option(choice->method, key, path);
-    const slao_method_option *option = &choice->method->options[k];
-    const slao_setting setting = {option->key,     option->help,  option->default_value,
-                                  option->choices, option->least, option->most};
+    slao_method_option option;
+    SLAO_INVARIANT(slao_method_option_at(choice->method, k, &option));
+    if (option.by_layers)
+        return slao_layers_read(&choice->values[k], value, arena, path);
+    const slao_setting setting = {option.key,     option.help,  option.default_value,
+                                  option.choices, option.least, option.most};
     return slao_setting_read(&choice->values[k], &setting, value, arena, path);
 }
 
@@ -245,8 +370,9 @@ void slao_method_settle(slao_method_choice *choice) {
     const slao_method *method = choice->method;
     if (method->lineage == SLAO_LINEAGE_TOGETHER || slao_method_start(choice)->orthonormal)
         return;
-    for (int k = 0; method->options && method->options[k].key; k++) {
-        if (method->options[k].part == SLAO_OPTION_OF_START)
+    slao_method_option option;
+    for (int k = 0; slao_method_option_at(method, k, &option); k++) {
+        if (option.part == SLAO_OPTION_OF_START)
             choice->values[k] = "";
     }
 }
@@ -270,6 +396,33 @@ const slao_start_rule *slao_method_start(const slao_method_choice *choice) {
     const slao_start_rule *rule = slao_start_rule_find(name);
     SLAO_INVARIANT(rule);
     return rule;
+}
+
+bool slao_method_names_part(const slao_method *method, const char *key) {
+    const char *const parts[] = {method->start, method->merges};
+    for (int p = 0; p < 2; p++) {
+        if (parts[p] && parts[p][0] == '=' && strcmp(parts[p] + 1, key) == 0)
+            return true;
+    }
+    return false;
+}
+
+const char *slao_method_merges(const slao_method_choice *choice) {
+    const char *merges = choice->method->merges;
+    return merges && merges[0] == '=' ? slao_method_text(choice, merges + 1) : merges;
+}
+
+slao_status slao_method_merge_choice(const slao_method_choice *choice, uint64_t seed,
+                                     slao_merge_choice *merge) {
+    SLAO_TRY(slao_merge_choose(merge, choice->method->merge, choice->method->name));
+    merge->seed = seed;
+    const slao_setting *options = merge->rule->options;
+    for (int k = 0; options[k].key; k++) {
+        const char *value = slao_method_text(choice, options[k].key);
+        if (value && !slao_method_names_part(choice->method, options[k].key))
+            merge->values[k] = value;
+    }
+    return SLAO_OK;
 }
 
 bool slao_method_is_diagonal(const slao_method *method) {

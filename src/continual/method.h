@@ -8,7 +8,8 @@
  *   what is trained         all but `frozen`; task 1 trains both factors
  *   on which loss           that of the data, and what `tuning` adds (continual/tuning.h)
  *   what is evaluated       the pair itself; the stack of all pairs so far; or what `merge`, a rule
- *                           of adapter/merge.h, makes of `inputs`
+ *                           of adapter/merge.h, makes of `inputs`: of the factors that `merges`
+ *                           names, if it is SLAO's rule
  *
  *   SLAO_LINEAGE_SEQUENCE   ft(1) --> ft(2) --> ft(3)          one pair goes on from task to task
  *   SLAO_LINEAGE_STACK      ft(1) --> ft(2), ft(3) on W0 + sum of all pairs before, frozen
@@ -17,12 +18,15 @@
  *
  * The state that a method keeps (state_bytes of steps and trials) is what both the evaluated
  * adapter and all later steps follow from: the pair (sequence); that and the merged one (sequence,
- * merged with the newest); all pairs so far (stack, and merges of all of them); and what `tuning`
- * keeps besides.
+ * merged with the newest); the merged one (alone, merged with the newest); all pairs so far (stack,
+ * and merges of all of them); and what `tuning` keeps besides.
+ *
+ * The options of a method are its own and those of its merge rule.
  */
 #ifndef SLAO_CONTINUAL_METHOD_H
 #define SLAO_CONTINUAL_METHOD_H
 
+#include "adapter/merge.h"
 #include "adapter/start.h"
 #include "base/memory.h"
 
@@ -35,12 +39,14 @@ typedef enum {
 } slao_option_part;
 
 /* An option of a method: a name out of `choices`, or a number within least .. most where choices is
- * NULL. Its value is kept as canonical text: the name, or the number as slao_number_text has it. */
+ * NULL, or factors by layers (continual/layers.h). Its value is kept as canonical text: the name,
+ * the number as slao_number_text has it. */
 typedef struct {
     const char *key, *help, *default_value; /* the default is canonical */
     slao_option_part part;
     const char *const *choices; /* ends in NULL */
     double least, most;
+    bool by_layers;
 } slao_method_option;
 
 typedef enum {
@@ -67,16 +73,20 @@ typedef struct {
     const slao_tuning_rule *tuning; /* NULL: plain training */
     const char *merge;              /* NULL: nothing is merged */
     slao_merge_inputs inputs;
-    bool uses_lambda;                  /* does lambda(i) mean anything to it? */
-    const slao_method_option *options; /* ends in a row without a key; at most
-                                          SLAO_MAX_METHOD_OPTIONS; NULL: none */
+    const char *merges; /* with the rule "asymmetric": the factor it merges, "A", "B" or "both", or
+                           "=merge", the option that names it; NULL: the rule's own option */
+    bool uses_lambda;   /* does lambda(i) mean anything to it? */
+    const slao_method_option *options; /* its own; ends in a row without a key; NULL: none */
 } slao_method;
 
 extern const slao_method slao_methods[]; /* ends in a row without a name */
 
-enum { SLAO_MAX_METHOD_OPTIONS = 8 };
+enum { SLAO_MAX_METHOD_OPTIONS = 16 };
 
-/* A method with its options set; values[k] belongs to options[k]. */
+/* Option number k of the method, from 0; false past the last one. */
+bool slao_method_option_at(const slao_method *method, int k, slao_method_option *option);
+
+/* A method with its options set; values[k] belongs to option number k. */
 typedef struct {
     const slao_method *method;
     const char *values[SLAO_MAX_METHOD_OPTIONS]; /* "" where slao_method_settle found that the
@@ -99,7 +109,7 @@ slao_status slao_method_set(slao_method_choice *choice, const char *key, const c
  * equal. Once all are set. */
 void slao_method_settle(slao_method_choice *choice);
 
-/* The place of option `key` in method->options, or -1. */
+/* The number of option `key`, or -1. */
 int slao_method_option_find(const slao_method *method, const char *key);
 
 /* The value of option `key`; NULL if the method has none, or it means nothing. */
@@ -110,6 +120,17 @@ double slao_method_number(const slao_method_choice *choice, const char *key, dou
 /* The initialisation rule of task i >= 2, also where an option names it. Not for
  * SLAO_LINEAGE_TOGETHER. */
 const slao_start_rule *slao_method_start(const slao_method_choice *choice);
+
+/* Does this option name the start, or the factors that are merged? */
+bool slao_method_names_part(const slao_method *method, const char *key);
+
+/* The factors that are merged, by layers (continual/layers.h); NULL if the method has none to name.
+ */
+const char *slao_method_merges(const slao_method_choice *choice);
+
+/* The merge rule with the method's options, seed included. */
+slao_status slao_method_merge_choice(const slao_method_choice *choice, uint64_t seed,
+                                     slao_merge_choice *merge);
 
 /* Each task by itself, nothing merged: only the diagonal of the scores means anything. */
 bool slao_method_is_diagonal(const slao_method *method);

@@ -244,6 +244,9 @@ static slao_status hash_task(slao_task *task) {
     hash_examples(hasher, &task->train);
     task->train_hash = slao_hash_value(hasher);
     slao_hasher_reset(hasher);
+    hash_examples(hasher, &task->validation);
+    task->validation_hash = slao_hash_value(hasher);
+    slao_hasher_reset(hasher);
     slao_hash_integer(hasher, task->n_labels);
     for (int64_t i = 0; i < task->n_labels; i++)
         slao_hash_text(hasher, task->labels[i]);

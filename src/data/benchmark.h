@@ -58,6 +58,7 @@ typedef struct {
     int64_t
         unanswerable; /* test examples whose label is no label of the task: kept, counted wrong */
     slao_hash train_hash; /* of the selected examples in their order: all that training reads */
+    slao_hash validation_hash; /* the same of the validation examples */
     slao_hash
         test_hash; /* the same of the test examples with their references, and of the labels */
     slao_arena *arena;

@@ -42,8 +42,9 @@ static bool visit_keys(const slao_method *methods, visitor *visit, void *context
         }
     }
     for (const slao_method *method = methods; method->name; method++) {
-        for (int k = 0; method->options && method->options[k].key; k++) {
-            snprintf(key, sizeof key, "%s.%s", method->name, method->options[k].key);
+        slao_method_option option;
+        for (int k = 0; slao_method_option_at(method, k, &option); k++) {
+            snprintf(key, sizeof key, "%s.%s", method->name, option.key);
             slao_axis axis = {.kind = SLAO_AXIS_OPTION, .method = method, .option = k};
             if (visit(context, key, &axis))
                 return true;

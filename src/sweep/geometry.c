@@ -58,6 +58,11 @@ slao_status slao_geometry_record_gradients(cJSON *record, const slao_lora *lora,
     return status;
 }
 
+slao_status slao_geometry_record_sites(cJSON *record, const char *key, const slao_lora *lora,
+                                       const double *values) {
+    return add_by_layer(record, key, lora, values);
+}
+
 slao_status slao_geometry_record_distance(cJSON *record, const slao_lora *lora) {
     double distance;
     SLAO_TRY(slao_distance(lora, &distance));

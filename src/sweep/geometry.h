@@ -21,6 +21,9 @@ slao_status slao_geometry_record_change(cJSON *record, const slao_lora *start,
                                         const slao_lora *finetuned);
 slao_status slao_geometry_record_gradients(cJSON *record, const slao_lora *lora,
                                            const slao_training *training);
+/* One number per site, as lists of layers. */
+slao_status slao_geometry_record_sites(cJSON *record, const char *key, const slao_lora *lora,
+                                       const double *values);
 slao_status slao_geometry_record_distance(cJSON *record, const slao_lora *lora);
 
 #endif

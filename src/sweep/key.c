@@ -32,8 +32,9 @@ slao_hash slao_trial_hash(slao_hasher *hasher, const slao_trial *trial,
     slao_hash_text(hasher, "trial");
     const slao_method *method = trial->method.method;
     slao_hash_text(hasher, method->name);
-    for (int k = 0; method->options && method->options[k].key; k++) {
-        slao_hash_text(hasher, method->options[k].key);
+    slao_method_option option;
+    for (int k = 0; slao_method_option_at(method, k, &option); k++) {
+        slao_hash_text(hasher, option.key);
         slao_hash_text(hasher, trial->method.values[k]);
     }
     slao_hash_integer(hasher, trial->order->n_tasks);

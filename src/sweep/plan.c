@@ -61,19 +61,15 @@ static int by_text(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Is the value of this option in the keys under another name: as the start that it names? */
-static bool names_start(const slao_method *method, const char *key) {
-    return method->start && method->start[0] == '=' && strcmp(method->start + 1, key) == 0;
-}
-
-/* The options that a part of the method reads. */
+/* The options that a part of the method reads; those that name a start or the merged factors are in
+ * the keys as what they name, so that methods which do the same share it. */
 static void hash_options(slao_hasher *hasher, const slao_method_choice *choice,
                          slao_option_part part) {
-    const slao_method_option *options = choice->method->options;
-    for (int k = 0; options && options[k].key; k++) {
-        if (options[k].part != part || names_start(choice->method, options[k].key))
+    slao_method_option option;
+    for (int k = 0; slao_method_option_at(choice->method, k, &option); k++) {
+        if (option.part != part || slao_method_names_part(choice->method, option.key))
             continue;
-        slao_hash_text(hasher, options[k].key);
+        slao_hash_text(hasher, option.key);
         slao_hash_text(hasher, choice->values[k]);
     }
     slao_hash_text(hasher, ""); /* no key: the list ends */
@@ -178,6 +174,26 @@ static slao_status add_multitask(plan_work *work, const slao_order *order, int64
     return add_plain_finetune(work, step, place);
 }
 
+/* A fixed schedule is in a merge's key as its value, so that schedules share what is equal; an
+ * adaptive one by its name: what it looks at is in the parents' keys. A validated one reads
+ * examples of all tasks so far. */
+static void hash_lambda(const plan_work *work, const slao_trial *trial, int64_t j) {
+    const slao_schedule *lambda = &trial->lambda;
+    slao_hasher *hasher = work->hasher;
+    if (lambda->kind == SLAO_SCHEDULE_FIXED) {
+        slao_hash_real(hasher, slao_schedule_value(lambda, j + 1));
+        return;
+    }
+    slao_hash_text(hasher, lambda->text);
+    if (lambda->kind != SLAO_SCHEDULE_VALIDATED)
+        return;
+    slao_hash_hash(hasher, work->plan->model_hash);
+    slao_hash_integer(hasher, trial->train.max_length);
+    slao_hash_integer(hasher, trial->train.batch_size);
+    for (int64_t i = 0; i <= j; i++)
+        slao_hash_hash(hasher, slao_plan_task(work->plan, trial->order->tasks[i])->validation_hash);
+}
+
 static slao_status add_merge(plan_work *work, const slao_trial_steps *steps, int64_t j,
                              int64_t *place) {
     slao_plan *plan = work->plan;
@@ -199,7 +215,10 @@ static slao_status add_merge(plan_work *work, const slao_trial_steps *steps, int
     }
     begin_key(work, SLAO_STEP_MERGE);
     slao_hash_text(hasher, method->merge);
-    slao_hash_real(hasher, method->uses_lambda ? slao_schedule_value(&trial->lambda, j + 1) : 0);
+    const char *merges = slao_method_merges(&trial->method);
+    slao_hash_text(hasher, merges ? merges : "");
+    if (method->uses_lambda)
+        hash_lambda(work, trial, j);
     slao_hash_integer(hasher, j + 1);
     hash_options(hasher, &trial->method, SLAO_OPTION_OF_MERGE);
     hash_parents(work, &step);

@@ -189,7 +189,13 @@ static slao_status write_merging(const writer *w) {
         "||theta - theta_0||: Frobenius norm of s B A over all adapted modules, of the "
         "adapter evaluated after each task",
         NULL};
-    double *lambda, *distance;
+    static const row state_row = {
+        "state_bytes",
+        "what the method keeps after each task: the adapters and other state from which both the "
+        "evaluated adapter and all later training follow",
+        "B"};
+    double *lambda, *distance, *state;
+    SLAO_TRY(take_reals(w, w->n_tasks, &state));
     SLAO_TRY(take_reals(w, w->n_tasks, &lambda));
     SLAO_TRY(take_reals(w, w->n_tasks, &distance));
     for (int64_t j = 0; j < w->n_tasks; j++) {
@@ -200,37 +206,52 @@ static slao_status write_merging(const writer *w) {
         bool merges = w->settings->method.method->uses_lambda;
         lambda[j] = merges && j == 0 ? 1 : step->lambda;
         distance[j] = step->distance;
+        state[j] = step->state_bytes;
     }
+    SLAO_TRY(write_reals(w, &state_row, (slao_h5_shape){1, {w->n_tasks}}, state));
     SLAO_TRY(write_reals(w, &lambda_row, (slao_h5_shape){1, {w->n_tasks}}, lambda));
     return write_reals(w, &distance_row, (slao_h5_shape){1, {w->n_tasks}}, distance);
 }
 
-/* Numbers by layer and module that fine-tune steps record: a dataset task x layer x module each. */
+/* Numbers by layer and module that fine-tune steps record, or the steps whose adapters are
+ * evaluated: a dataset task x layer x module each. */
 typedef struct {
     row dataset;
     const char *key; /* in the record */
+    bool of_adapters;
 } by_layer;
 
 static const by_layer geometry[] = {
     {{"orthogonality",
       "||A0 A0^T - I||_F of the A that each task started from, by task, layer and module", NULL},
-     "orthogonality"},
+     "orthogonality",
+     false},
     {{"interference_A",
       "||A dA^T||_F, A at the start of each task and dA its change, by task, layer and module",
       NULL},
-     "interference_a"},
+     "interference_a",
+     false},
     {{"interference_B",
       "||dB^T B||_F, B at the start of each task and dB its change, by task, layer and module",
       NULL},
-     "interference_b"},
+     "interference_b",
+     false},
     {{"gradient_A",
       "mean over the optimiser steps of ||dL/dA||_F before clipping, by task, layer and module",
       NULL},
-     "gradient_a"},
+     "gradient_a",
+     false},
     {{"gradient_B",
       "mean over the optimiser steps of ||dL/dB||_F before clipping, by task, layer and module",
       NULL},
-     "gradient_b"},
+     "gradient_b",
+     false},
+    {{"lambda_by_layer",
+      "lambda by task, layer and module, where the schedule has one for each; NaN for the first "
+      "task, which is taken whole",
+      NULL},
+     "lambda_by_layer",
+     true},
 };
 
 static slao_status write_by_layer(const writer *w, const by_layer *what) {
@@ -238,7 +259,8 @@ static slao_status write_by_layer(const writer *w, const by_layer *what) {
     double *values = NULL;
     for (int64_t j = 0; j < w->n_tasks; j++) {
         slao_record_array array;
-        SLAO_TRY(read_array(w, w->steps->finetunes[j], what->key, &array));
+        const int64_t *steps = what->of_adapters ? w->steps->adapters : w->steps->finetunes;
+        SLAO_TRY(read_array(w, steps[j], what->key, &array));
         if (array.rows == 0)
             continue;
         if (!values) {
@@ -266,8 +288,9 @@ void slao_results_hash_setting(slao_hasher *hasher, const slao_spec *spec,
                                const slao_trial *trial) {
     const slao_method *method = trial->method.method;
     slao_hash_text(hasher, method->name);
-    for (int i = 0; method->options && method->options[i].key; i++) {
-        slao_hash_text(hasher, method->options[i].key);
+    slao_method_option option;
+    for (int i = 0; slao_method_option_at(method, i, &option); i++) {
+        slao_hash_text(hasher, option.key);
         slao_hash_text(hasher, trial->method.values[i]);
     }
     slao_hash_text(hasher, trial->lambda.text);

@@ -17,7 +17,9 @@
  *             step), orthogonality, interference_a, interference_b, gradient_a,
  *             gradient_b (layers x targets, null where not defined), gradient_norm_a,
  *             gradient_norm_b, distance, adapter_hash (32 hex digits)
- *   merge     lambda, distance, adapter_hash
+ *   merge     lambda (of a schedule by site the mean; null where it means nothing), lambda_by_layer
+ *             (layers x targets, of a schedule by site alone), distance, adapter_hash; lambda_state
+ *             and merge_state: what the next merge goes on from
  *   evaluate  score (fraction), examples, example_scores (0 to 1 each), token_exact (fraction)
  *
  * Any rank of any host reads and writes records and adapters, through the shared file system; the

@@ -1,5 +1,6 @@
 #include "sweep/study.h"
 
+#include "continual/layers.h"
 #include "model/tokenizer.h"
 
 static slao_status hash_model(slao_hash *hash, const slao_checkpoint *checkpoint,
@@ -18,8 +19,16 @@ static slao_status hash_model(slao_hash *hash, const slao_checkpoint *checkpoint
 
 /* What only the model can tell of a spec: better said now than by every step. */
 static slao_status check_spec(const slao_spec *spec, const slao_model_config *config) {
-    for (int64_t i = 0; i < spec->n_trials; i++)
-        SLAO_TRY(slao_lora_check(&spec->trials[i].lora, config));
+    for (int64_t i = 0; i < spec->n_trials; i++) {
+        const slao_trial *trial = &spec->trials[i];
+        SLAO_TRY(slao_lora_check(&trial->lora, config));
+        const char *merges = slao_method_merges(&trial->method);
+        int64_t highest = merges ? slao_layers_highest(merges) : -1;
+        if (highest >= config->layers)
+            return slao_fail(
+                SLAO_BAD_INPUT, "%s.merge names layer %lld, but the model's layers are 0 to %lld",
+                trial->method.method->name, (long long)highest, (long long)config->layers - 1);
+    }
     return SLAO_OK;
 }
 

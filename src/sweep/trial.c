@@ -2,6 +2,7 @@
 
 #include "base/index.h"
 #include "base/number.h"
+#include "continual/layers.h"
 #include "sweep/key.h"
 #include "sweep/order.h"
 
@@ -46,12 +47,30 @@ static slao_axis *axis_of(const trial_builder *builder, slao_axis_kind kind) {
     return NULL;
 }
 
+/* The name of option number k. */
+static const char *option_key(const slao_method *method, int k) {
+    slao_method_option option;
+    SLAO_INVARIANT(slao_method_option_at(method, k, &option));
+    return option.key;
+}
+
 /* The text of a value that is a string or a number. */
 static slao_status plain_text(const char **text, const cJSON *value, slao_arena *arena,
                               const char *path) {
     if (!cJSON_IsString(value) && !cJSON_IsNumber(value))
         return slao_fail(SLAO_BAD_INPUT, "%s must be a number or a string", path);
     return slao_axis_value_text(text, value, arena);
+}
+
+/* The same of an option's value, which may also be a list of factors by layers. */
+static slao_status option_text(const char **text, const slao_method *method, int k,
+                               const cJSON *value, slao_arena *arena, const char *path) {
+    slao_method_option option;
+    SLAO_INVARIANT(slao_method_option_at(method, k, &option));
+    if (option.by_layers && (cJSON_IsArray(value) || cJSON_IsObject(value)))
+        return slao_layers_text(text, value, arena, path);
+    SLAO_TRY_IN(plain_text(text, value, arena, option.key), "%s", path);
+    return SLAO_OK;
 }
 
 static void add_column(trial_builder *builder, extra_column column) {
@@ -64,10 +83,11 @@ static void add_column(trial_builder *builder, extra_column column) {
 
 static slao_status add_option_column(trial_builder *builder, const slao_method *method,
                                      int option) {
-    size_t size = strlen(method->name) + strlen(method->options[option].key) + 2;
+    const char *key = option_key(method, option);
+    size_t size = strlen(method->name) + strlen(key) + 2;
     char *name;
     SLAO_TRY(slao_arena_take(builder->spec->arena, &name, size, 1));
-    snprintf(name, size, "%s.%s", method->name, method->options[option].key);
+    snprintf(name, size, "%s.%s", method->name, key);
     add_column(builder,
                (extra_column){.name = name, .axis = -1, .method = method, .option = option});
     return SLAO_OK;
@@ -90,7 +110,7 @@ static slao_status read_method(trial_builder *builder, const cJSON *value,
         const char *text = "";
         int option = slao_method_option_find(choice->method, item->string);
         if (option >= 0) /* an unknown one is refused below, whatever its value */
-            SLAO_TRY_IN(plain_text(&text, item, builder->spec->arena, item->string), "%s", path);
+            SLAO_TRY(option_text(&text, choice->method, option, item, builder->spec->arena, path));
         SLAO_TRY(slao_method_set(choice, item->string, text, builder->spec->arena, path));
         SLAO_TRY(add_option_column(builder, choice->method, option));
     }
@@ -119,6 +139,12 @@ static slao_status read_schedules(trial_builder *builder) {
         snprintf(path, sizeof path, "%ssweep.lambda[%" PRId64 "]", builder->where, v);
         SLAO_TRY(plain_text(&text, axis->values[v], builder->spec->arena, path));
         SLAO_TRY_IN(slao_schedule_parse(&builder->schedules[v], text), "%s", path);
+        if (builder->schedules[v].kind == SLAO_SCHEDULE_VALIDATED &&
+            builder->spec->benchmark.validation_samples == 0)
+            return slao_fail(SLAO_BAD_INPUT,
+                             "%s: a lambda chosen by validation needs examples that are not "
+                             "trained on: set benchmark.validation_samples",
+                             path);
     }
     return SLAO_OK;
 }
@@ -146,10 +172,10 @@ static slao_status read_values(trial_builder *builder, int64_t a) {
         }
         char path[PATH];
         snprintf(path, sizeof path, "%ssweep.%s[%" PRId64 "]", builder->where, axis->key, v);
-        const char *key = axis->method->options[axis->option].key;
         slao_method_choice choice = {.method = axis->method};
-        SLAO_TRY(plain_text(text, axis->values[v], arena, path));
-        SLAO_TRY(slao_method_set(&choice, key, *text, arena, path));
+        SLAO_TRY(option_text(text, axis->method, axis->option, axis->values[v], arena, path));
+        SLAO_TRY(
+            slao_method_set(&choice, option_key(axis->method, axis->option), *text, arena, path));
         *text = choice.values[axis->option];
     }
     if (axis->kind == SLAO_AXIS_OPTION)

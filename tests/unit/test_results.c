@@ -20,6 +20,7 @@ static const slao_method_option no_options[] = {{0}};
 static const slao_method slao = {.name = "slao",
                                  .lineage = SLAO_LINEAGE_SEQUENCE,
                                  .merge = "asymmetric",
+                                 .merges = "B",
                                  .uses_lambda = true,
                                  .options = slao_options};
 static const slao_method seqlora = {

@@ -9,8 +9,8 @@ static char folder[] = "/tmp/slao-test-XXXXXX";
 /* Methods with options, which the real table has not yet. */
 static const char *const starts[] = {"random", "last-ft", "previous", NULL};
 static const slao_method_option olora_options[] = {
-    {"init", "where a task starts", "last-ft", SLAO_OPTION_OF_TRAINING, starts, 0, 0},
-    {"l1", "weight of the penalty", "0.5", SLAO_OPTION_OF_TRAINING, NULL, 0, 10},
+    {"init", "where a task starts", "last-ft", SLAO_OPTION_OF_TRAINING, starts, 0, 0, false},
+    {"l1", "weight of the penalty", "0.5", SLAO_OPTION_OF_TRAINING, NULL, 0, 10, false},
     {0},
 };
 static const slao_method methods[] = {
