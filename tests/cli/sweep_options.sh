@@ -66,9 +66,9 @@ grep -q "it is not used, and its step begins anew" "$work/stderr" || fail "the d
 same "after damage"
 
 echo "== the time limit, of the command and of the batch system: 75, and the same command goes on"
-expect 75 "$SLAO" sweep "$work/spec.json" -o "$work/limited.h5" --time-limit 0.01
+expect 75 "$SLAO" sweep "$work/spec.json" -o "$work/limited.h5" --time-limit 0.0001
 grep -q "stopped by the time limit" "$work/stderr" || fail "the time limit is not named"
-SLURM_JOB_END_TIME=$(($(date +%s) + 1)) expect 75 "${mpi[@]}" "$SLAO" sweep "$work/spec.json" -o "$work/limited.h5"
+SLURM_JOB_END_TIME=$(date +%s) expect 75 "${mpi[@]}" "$SLAO" sweep "$work/spec.json" -o "$work/limited.h5"
 SLURM_JOB_END_TIME=soon expect 2 "$SLAO" sweep "$work/spec.json" -o "$work/limited.h5"
 PBS_WALLTIME=36000 expect 0 "${mpi[@]}" "$SLAO" sweep "$work/spec.json" -o "$work/limited.h5" --time-limit 100
 same "after time limits"
