@@ -11,34 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "results/lambda.h5" is the sweep "lambda". */
-static slao_status name_of(const char *output, char **name) {
-    const char *slash = strrchr(output, '/'), *base = slash ? slash + 1 : output;
-    const char *dot = strrchr(base, '.');
-    return slao_format(name, "%.*s", (int)(dot ? (size_t)(dot - base) : strlen(base)), base);
-}
-
-static slao_status open_study(slao_study *study, const slao_store *store, const char *output) {
-    char *name, *text = NULL, *folder = NULL;
-    slao_spec *spec = NULL;
-    *study = (slao_study){0};
-    SLAO_TRY(name_of(output, &name));
-    slao_status status = slao_store_get_spec(store, name, &text, &folder);
-    if (status == SLAO_OK)
-        status = slao_spec_parse(&spec, text, slao_store_folder(store), folder, NULL, 0);
-    if (status == SLAO_OK)
-        status = slao_study_open(study, spec);
-    free(folder);
-    free(text);
-    free(name);
-    return status;
-}
-
 static slao_status collect(const char *output, const slao_store *const *stores, int64_t n_stores) {
     slao_study study;
     slao_machine machine;
     char fingerprint[SLAO_HASH_TEXT];
-    slao_status status = open_study(&study, stores[0], output);
+    slao_status status = slao_study_reopen(&study, stores[0], output);
     if (status == SLAO_OK)
         status = slao_machine_describe(&machine);
     if (status == SLAO_OK) {

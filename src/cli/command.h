@@ -16,6 +16,7 @@ typedef struct {
 slao_command_function slao_command_bench;
 slao_command_function slao_command_collect;
 slao_command_function slao_command_eval;
+slao_command_function slao_command_export;
 slao_command_function slao_command_generate;
 slao_command_function slao_command_inspect;
 slao_command_function slao_command_merge;

@@ -46,6 +46,27 @@ static slao_status generate(const slao_loaded *loaded, const char *prompt, int64
     return SLAO_OK;
 }
 
+/* All of standard input, without the newline at its end; the caller frees *text. */
+static slao_status read_prompt(char **text) {
+    size_t size = 0, capacity = 0, read;
+    char block[4096];
+    *text = NULL;
+    while ((read = fread(block, 1, sizeof block, stdin)) > 0) {
+        SLAO_TRY(slao_grow(text, &capacity, size + read + 1, 1));
+        memcpy(*text + size, block, read);
+        size += read;
+    }
+    if (ferror(stdin))
+        return slao_fail_errno(SLAO_BAD_INPUT, "cannot read standard input");
+    SLAO_TRY(slao_grow(text, &capacity, size + 1, 1));
+    (*text)[size] = '\0';
+    if (strlen(*text) != size)
+        return slao_fail(SLAO_BAD_INPUT, "the prompt on standard input holds a NUL");
+    if (size > 0 && (*text)[size - 1] == '\n')
+        (*text)[size - 1] = '\0';
+    return SLAO_OK;
+}
+
 slao_status slao_command_generate(int argc, char **argv) {
     const char *model = NULL, *adapter = NULL;
     int64_t max_new_tokens = 50;
@@ -57,12 +78,13 @@ slao_status slao_command_generate(int argc, char **argv) {
         {0},
     };
     const slao_usage usage = {
-        .usage = "slao generate --model M [--adapter DIR] [--max-new-tokens N] PROMPT",
-        .summary = "Writes on after the prompt, always the likeliest token, until the model ends "
+        .usage = "slao generate --model M [--adapter DIR] [--max-new-tokens N] [PROMPT]",
+        .summary = "Writes on after the prompt (standard input without one), always the likeliest "
+                   "token, until the model ends "
                    "the text.",
         .example = "slao generate --model models/SmolLM2-135M \"The capital of France is\"",
         .options = options,
-        .least_arguments = 1,
+        .least_arguments = 0,
         .most_arguments = 1,
     };
     const char **arguments;
@@ -73,12 +95,15 @@ slao_status slao_command_generate(int argc, char **argv) {
         free(arguments);
         return SLAO_OK;
     }
-    slao_loaded loaded;
+    slao_loaded loaded = {0};
     slao_low_ranks pairs = {0};
     slao_arena *arena = NULL;
     slao_decoder *decoder = NULL;
     slao_ids ids = {0};
-    slao_status status = slao_load(&loaded, model, adapter, true);
+    char *prompt = NULL;
+    slao_status status = n_arguments ? SLAO_OK : read_prompt(&prompt);
+    if (status == SLAO_OK)
+        status = slao_load(&loaded, model, adapter, true);
     if (status == SLAO_OK && loaded.lora)
         status = slao_lora_view(&pairs, loaded.lora, NULL, &loaded.model->config);
     if (status == SLAO_OK)
@@ -86,7 +111,9 @@ slao_status slao_command_generate(int argc, char **argv) {
     if (status == SLAO_OK)
         status = slao_decoder_new(&decoder, loaded.pass, &loaded.model->config, &pairs);
     if (status == SLAO_OK)
-        status = generate(&loaded, arguments[0], max_new_tokens, arena, &ids, decoder);
+        status =
+            generate(&loaded, prompt ? prompt : arguments[0], max_new_tokens, arena, &ids, decoder);
+    free(prompt);
     slao_ids_free(&ids);
     slao_decoder_free(decoder);
     slao_arena_free(arena);

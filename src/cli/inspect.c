@@ -1,9 +1,10 @@
 /* slao inspect: what is in a file. One row of `kinds` for each kind of file. */
 
-#include "cli/command.h"
+#include "cli/inspect.h"
 
 #include "base/file.h"
 #include "base/json.h"
+#include "cli/command.h"
 #include "cli/options.h"
 #include "model/checkpoint.h"
 #include "model/rope.h"
@@ -156,15 +157,31 @@ static slao_status is_model_folder(bool *is, const char *path) {
     return SLAO_OK;
 }
 
-static slao_status is_gguf(bool *is, const char *path) {
+static slao_status is_adapter(bool *is, const char *path) {
+    char *config;
+    SLAO_TRY(slao_join_path(&config, path, "adapter_config.json"));
+    *is = slao_is_file(config);
+    free(config);
+    return SLAO_OK;
+}
+
+static slao_status begins_with(bool *is, const char *path, const char *magic) {
     *is = false;
     if (!slao_is_file(path))
         return SLAO_OK;
     slao_mapping mapping;
     SLAO_TRY(slao_map_file(&mapping, path));
-    *is = mapping.size >= 4 && memcmp(mapping.bytes, "GGUF", 4) == 0;
+    *is = mapping.size >= 4 && memcmp(mapping.bytes, magic, 4) == 0;
     slao_unmap_file(&mapping);
     return SLAO_OK;
+}
+
+static slao_status is_gguf(bool *is, const char *path) {
+    return begins_with(is, path, "GGUF");
+}
+
+static slao_status is_hdf5(bool *is, const char *path) {
+    return begins_with(is, path, "\x89HDF");
 }
 
 static const struct {
@@ -174,6 +191,8 @@ static const struct {
 } kinds[] = {
     {"a model folder with a config.json", is_model_folder, inspect_model},
     {"a GGUF file", is_gguf, inspect_model},
+    {"an adapter folder with an adapter_config.json", is_adapter, slao_inspect_adapter},
+    {"a results file", is_hdf5, slao_inspect_results},
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
@@ -199,10 +218,11 @@ slao_status slao_command_inspect(int argc, char **argv) {
         {0},
     };
     const slao_usage usage = {
-        .usage = "slao inspect MODEL [--json]",
-        .summary = "Tells what is in a model folder or GGUF file: its sizes, parameters, types and "
-                   "the\nhash that stands for it in the keys of results.",
-        .example = "slao inspect build/model/SmolLM2-135M-Instruct.Q4_1.gguf",
+        .usage = "slao inspect MODEL|ADAPTER|OUT.h5 [--json]",
+        .summary = "Tells what is in a model folder or GGUF file (sizes, parameters, types, the "
+                   "hash that stands for\nit in the keys of results), in a PEFT adapter (modules, "
+                   "ranks, norm) or in a results file (trials).",
+        .example = "slao inspect results/lambda.h5",
         .options = options,
         .least_arguments = 1,
         .most_arguments = 1,

@@ -1,7 +1,11 @@
 #include "sweep/study.h"
 
+#include "base/memory.h"
 #include "continual/layers.h"
 #include "model/tokenizer.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 static slao_status hash_model(slao_hash *hash, const slao_checkpoint *checkpoint,
                               const char *path) {
@@ -39,6 +43,29 @@ slao_status slao_study_open(slao_study *study, slao_spec *spec) {
     SLAO_TRY(check_spec(spec, slao_checkpoint_config(study->checkpoint)));
     SLAO_TRY(hash_model(&model, study->checkpoint, spec->model));
     return slao_plan_new(&study->plan, spec, model);
+}
+
+/* "results/lambda.h5" is the sweep "lambda". */
+static slao_status name_of(const char *output, char **name) {
+    const char *slash = strrchr(output, '/'), *base = slash ? slash + 1 : output;
+    const char *dot = strrchr(base, '.');
+    return slao_format(name, "%.*s", (int)(dot ? (size_t)(dot - base) : strlen(base)), base);
+}
+
+slao_status slao_study_reopen(slao_study *study, const slao_store *store, const char *output) {
+    char *name, *text = NULL, *folder = NULL;
+    slao_spec *spec = NULL;
+    *study = (slao_study){0};
+    SLAO_TRY(name_of(output, &name));
+    slao_status status = slao_store_get_spec(store, name, &text, &folder);
+    if (status == SLAO_OK)
+        status = slao_spec_parse(&spec, text, slao_store_folder(store), folder, NULL, 0);
+    if (status == SLAO_OK)
+        status = slao_study_open(study, spec);
+    free(folder);
+    free(text);
+    free(name);
+    return status;
 }
 
 void slao_study_close(slao_study *study) {

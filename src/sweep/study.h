@@ -5,6 +5,7 @@
 
 #include "model/checkpoint.h"
 #include "sweep/plan.h"
+#include "sweep/store.h"
 
 typedef struct {
     slao_spec *spec;
@@ -15,6 +16,10 @@ typedef struct {
 /* Takes over the spec, also on failure. The model's hash in all keys covers weights, config and
  * tokenizer. `study` is to be released with slao_study_close, also after a failure. */
 slao_status slao_study_open(slao_study *study, slao_spec *spec);
+
+/* The study of the results file `output` again, by the spec that its store keeps; model and
+ * benchmark must be in their places. To be released as above. */
+slao_status slao_study_reopen(slao_study *study, const slao_store *store, const char *output);
 void slao_study_close(slao_study *study);
 
 /* Hash of all keys of the plan: the same on all ranks that run the same study. */

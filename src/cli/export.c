@@ -1,0 +1,177 @@
+/* slao export: one adapter of a sweep as a PEFT folder. */
+#include "adapter/merge.h"
+#include "adapter/peft.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "cli/command.h"
+#include "cli/options.h"
+#include "sweep/run.h"
+#include "sweep/study.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    const char *trial, *which, *store, *output;
+    int64_t step; /* -1: the last */
+} export_choices;
+
+static const char *const which_names[] = {"merged", "finetuned", NULL};
+
+/* The trial whose id begins with `text`, if it is the only one. */
+static slao_status find_trial(int64_t *trial, const slao_spec *spec, const char *text) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < spec->n_trials; i++) {
+        if (*text && strncmp(spec->trials[i].id, text, strlen(text)) == 0) {
+            *trial = i;
+            count++;
+        }
+    }
+    if (count == 1)
+        return SLAO_OK;
+    return slao_fail(SLAO_BAD_INPUT,
+                     "--trial: %s trial of this sweep has an id that begins with %s",
+                     count ? "more than one" : "no", text);
+}
+
+/* Steps whose adapters, added up, are what is asked for: of the fine-tuned one it is one step; of
+ * what is evaluated after task `after`, what its evaluations read. */
+static int64_t list_steps(const int64_t **steps, const slao_study *study, int64_t trial,
+                          int64_t after, bool finetuned) {
+    const slao_trial_steps *of = &study->plan->trials[trial];
+    int64_t n_tasks = study->spec->trials[trial].order->n_tasks;
+    *steps = finetuned ? &of->finetunes[after - 1] : &of->adapters[after - 1];
+    for (int64_t i = 0; i < n_tasks && !finetuned; i++) {
+        int64_t evaluation = of->accuracy[(after - 1) * n_tasks + i];
+        if (evaluation >= 0) {
+            *steps = study->plan->steps[evaluation].parents;
+            return study->plan->steps[evaluation].n_parents;
+        }
+    }
+    if (!finetuned && study->spec->trials[trial].method.method->lineage == SLAO_LINEAGE_STACK) {
+        *steps = of->finetunes;
+        return after;
+    }
+    return 1;
+}
+
+static slao_status load_step(slao_lora **lora, const slao_study *study, const slao_store *store,
+                             int64_t index) {
+    const slao_step *step = &study->plan->steps[index];
+    char *folder;
+    if (!slao_store_has(store, step->key))
+        return slao_fail(SLAO_BAD_INPUT,
+                         "the %s step of task %s has not run yet: there is no adapter to export",
+                         slao_step_kind_name(step->kind), step->task);
+    SLAO_TRY(slao_store_adapter_path(store, step->key, &folder));
+    slao_status status = slao_peft_load(lora, folder, slao_checkpoint_config(study->checkpoint));
+    free(folder);
+    return status;
+}
+
+/* The sum of the adapters of `count` steps; a single one as it is. */
+static slao_status sum_steps(slao_lora **sum, const slao_study *study, const slao_store *store,
+                             const int64_t *steps, int64_t count) {
+    if (count == 1)
+        return load_step(sum, study, store, steps[0]);
+    slao_lora **loras;
+    double *ones;
+    SLAO_TRY(slao_allocate(&loras, (size_t)count, sizeof *loras));
+    slao_status status = slao_allocate(&ones, (size_t)count, sizeof *ones);
+    for (int64_t i = 0; i < count && status == SLAO_OK; i++) {
+        ones[i] = 1;
+        status = load_step(&loras[i], study, store, steps[i]);
+    }
+    if (status == SLAO_OK)
+        status = slao_merge_sum(sum, (const slao_lora *const *)loras, count, ones);
+    for (int64_t i = 0; i < count; i++)
+        slao_lora_free(loras[i]);
+    free(ones);
+    free(loras);
+    return status;
+}
+
+static slao_status export_adapter(const slao_study *study, const slao_store *store,
+                                  const export_choices *c) {
+    int64_t trial = 0, place = 0;
+    while (which_names[place] && strcmp(which_names[place], c->which) != 0)
+        place++;
+    if (!which_names[place])
+        return slao_fail(SLAO_BAD_INPUT, "--which must be merged or finetuned, not \"%s\"",
+                         c->which);
+    SLAO_TRY(find_trial(&trial, study->spec, c->trial));
+    const slao_trial *chosen = &study->spec->trials[trial];
+    int64_t n_tasks = chosen->order->n_tasks, after = c->step < 0 ? n_tasks : c->step;
+    if (after < 1 || after > n_tasks)
+        return slao_fail(SLAO_BAD_INPUT, "--step is %lld, but the trial has the tasks 1 to %lld",
+                         (long long)after, (long long)n_tasks);
+    const int64_t *steps;
+    int64_t count = list_steps(&steps, study, trial, after, place == 1);
+    slao_lora *lora = NULL;
+    SLAO_TRY(sum_steps(&lora, study, store, steps, count));
+    slao_status status = slao_peft_save(lora, c->output, study->spec->model);
+    if (status == SLAO_OK)
+        printf("trial        %s: %s\nadapter      %s, after task %lld (%s)\nwritten to   %s\n",
+               chosen->id, chosen->method.method->name, c->which, (long long)after,
+               chosen->order->tasks[after - 1], c->output);
+    slao_lora_free(lora);
+    return status;
+}
+
+static slao_status export_from(const char *results, const export_choices *c) {
+    char *folder = NULL;
+    if (c->store)
+        SLAO_TRY(slao_copy_text(&folder, c->store));
+    else
+        SLAO_TRY(slao_default_store(&folder, results));
+    slao_store *store = NULL;
+    slao_study study = {0};
+    slao_status status = slao_is_folder(folder) /* opening would make it */
+                             ? slao_store_open(&store, folder)
+                             : slao_fail(SLAO_BAD_INPUT,
+                                         "there is no store %s, where the adapters of %s would be: "
+                                         "name it with --store",
+                                         folder, results);
+    if (status == SLAO_OK)
+        status = slao_study_reopen(&study, store, results);
+    if (status == SLAO_OK)
+        status = export_adapter(&study, store, c);
+    slao_study_close(&study);
+    slao_store_close(store);
+    free(folder);
+    return status;
+}
+
+slao_status slao_command_export(int argc, char **argv) {
+    export_choices c = {.which = "merged", .step = -1};
+    const slao_option options[] = {
+        {"--trial", NULL, SLAO_OPTION_TEXT, "ID", "id of the trial, or how it begins", &c.trial,
+         true},
+        {"--output", "-o", SLAO_OPTION_TEXT, "DIR", "folder of the adapter", &c.output, true},
+        {"--step", NULL, SLAO_OPTION_INTEGER, "I", "after the I-th task (the last)", &c.step,
+         false},
+        {"--which", NULL, SLAO_OPTION_TEXT, "NAME",
+         "merged: what is evaluated (default); finetuned: what task I was trained to", &c.which,
+         false},
+        {"--store", NULL, SLAO_OPTION_TEXT, "STORE", "where the sweep's steps are (OUT.store)",
+         &c.store, false},
+        {0},
+    };
+    const slao_usage usage = {
+        .usage = "slao export OUT.h5 --trial ID [--step I] [--which merged|finetuned] -o DIR",
+        .summary = "Writes one adapter of a sweep as a PEFT folder. slao inspect OUT.h5 lists the "
+                   "trials.",
+        .example = "slao export results/lambda.h5 --trial 3f0a --step 2 -o adapter",
+        .options = options,
+        .least_arguments = 1,
+        .most_arguments = 1,
+    };
+    const char **arguments;
+    int64_t n_arguments;
+    bool helped;
+    SLAO_TRY(slao_options_parse(argc, argv, &usage, &arguments, &n_arguments, &helped));
+    slao_status status = helped ? SLAO_OK : export_from(arguments[0], &c);
+    free(arguments);
+    return status;
+}
