@@ -239,6 +239,63 @@ static void test_ids_of_the_package(void **state) {
     free(folder);
 }
 
+/* A scratch folder with the small vocabulary of Mistral and this tokenizer_config.json (NULL:
+ * none).
+ */
+static char *folder_with_config(const char *config) {
+    char *source = fixture("tokenizers/mistral/tokenizer.json"), *text, *path;
+    char *folder = scratch_folder();
+    size_t size;
+    assert_ok(slao_read_text(&text, &size, source));
+    assert_ok(slao_join_path(&path, folder, "tokenizer.json"));
+    assert_ok(slao_write_file(path, text, size));
+    free(path);
+    assert_ok(slao_join_path(&path, folder, "tokenizer_config.json"));
+    if (config)
+        assert_ok(slao_write_file(path, config, strlen(config)));
+    free(path);
+    free(text);
+    free(source);
+    return folder;
+}
+
+/* The template puts <s> (1) before a text; </s> is 2. add_bos_token goes before it. */
+static void test_tokens_of_the_config(void **state) {
+    (void)state;
+    static const struct {
+        const char *config;
+        int64_t bos, eos;
+        bool adds_bos;
+    } rows[] = {
+        {NULL, 1, -1, true},
+        {"{\"eos_token\": \"</s>\", \"bos_token\": \"</s>\"}", 1, 2, true},
+        {"{\"eos_token\": {\"content\": \"</s>\"}, \"bos_token\": null}", 1, 2, true},
+        {"{\"bos_token\": \"<s>\", \"add_bos_token\": false}", 1, -1, false},
+        {"{\"bos_token\": \"</s>\", \"add_bos_token\": true}", 2, -1, true},
+        {"{\"bos_token\": \"</s>\", \"add_bos_token\": null}", 1, -1, true},
+        {"{\"add_bos_token\": true}", -1, -1, false}, /* there is none to add */
+    };
+    slao_hash hashes[sizeof rows / sizeof *rows];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *folder = folder_with_config(rows[i].config);
+        slao_tokenizer *tokenizer;
+        assert_ok(slao_tokenizer_load(&tokenizer, folder));
+        assert_int_equal(slao_tokenizer_bos(tokenizer), rows[i].bos);
+        assert_int_equal(slao_tokenizer_eos(tokenizer), rows[i].eos);
+        assert_int_equal(slao_tokenizer_adds_bos(tokenizer), rows[i].adds_bos);
+        slao_tokenizer_free(tokenizer);
+        assert_ok(slao_tokenizer_hash(&hashes[i], folder));
+        for (size_t j = 0; j < i; j++)
+            assert_false(slao_hash_equal(hashes[i], hashes[j]));
+        remove_scratch_folder(folder);
+    }
+    char *folder = folder_with_config("{\"eos_token\": \"<no>\"}");
+    slao_tokenizer *tokenizer;
+    assert_fails(slao_tokenizer_load(&tokenizer, folder), SLAO_BAD_INPUT,
+                 "tokenizer_config.json: eos_token is \"<no>\", which is no token");
+    remove_scratch_folder(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_invalid_utf8),
@@ -248,6 +305,7 @@ int main(void) {
         cmocka_unit_test(test_ids_of_the_package),
         cmocka_unit_test(test_every_manner),
         cmocka_unit_test(test_the_start_of_a_text_stays),
+        cmocka_unit_test(test_tokens_of_the_config),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
