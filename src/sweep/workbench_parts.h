@@ -1,0 +1,91 @@
+/* What the kinds of steps share of a workbench: workbench_finetune.c, workbench_merge.c and
+ * workbench_evaluate.c compute them, workbench.c holds adapters and tasks and writes the records.
+ * Within sweep/ only. */
+#ifndef SLAO_SWEEP_WORKBENCH_PARTS_H
+#define SLAO_SWEEP_WORKBENCH_PARTS_H
+
+#include "data/encode.h"
+#include "learn/test_set.h"
+#include "model/transformer.h"
+#include "sweep/workbench.h"
+
+/* A task as tokens: made when a step first needs it. The length it is cut to is part of what it is.
+ */
+typedef struct {
+    const slao_task *task;
+    int64_t max_length;
+    slao_encoded *train, *validation; /* NULL until needed; so is test */
+    slao_test_set *test;
+} slao_workbench_task;
+
+typedef struct {
+    slao_hash key;
+    slao_lora *lora; /* NULL: none */
+} slao_workbench_kept;
+
+/* The adapters of some steps; the array is the holder's, the adapters are the bench's. */
+typedef struct {
+    int64_t count;
+    const slao_lora **loras;
+} slao_workbench_adapters;
+
+struct slao_workbench {
+    slao_workbench_parts parts;
+    slao_pass *pass;
+    int64_t running;       /* the step */
+    double begun, saved;   /* when it was begun, and when its last savepoint was made */
+    int64_t resumed_from;  /* optimiser steps that it had done before */
+    double seconds_before; /* that it ran for before it was stopped */
+    slao_workbench_task *tasks;
+    size_t n_tasks, capacity;
+    slao_workbench_kept *kept; /* the last adapters, the one used last first */
+    size_t n_kept, kept_capacity;
+};
+
+/* ---- Adapters: in memory, else from the store ---- */
+
+/* Takes over the adapter of the step with that key, and lets go of the one that was not used for
+ * longest. */
+void slao_workbench_remember(slao_workbench *bench, slao_hash key, slao_lora *lora);
+
+/* The adapters of a step's parents, which stay until the step's own is remembered. To be released
+ * with free(list->loras), also after a failure. */
+slao_status slao_workbench_parents_of(slao_workbench *bench, const slao_step *step,
+                                      slao_workbench_adapters *list);
+
+/* Writes STORE/adapters/KEY, or the folder in it of what is evaluated instead. The first member of
+ * a team does. */
+slao_status slao_workbench_save_adapter(slao_workbench *bench, slao_hash key, bool evaluated,
+                                        const slao_lora *lora);
+
+size_t slao_workbench_adapter_bytes(const slao_lora *lora);
+size_t slao_workbench_bytes_of_all(const slao_workbench_adapters *list);
+
+/* ---- Tasks as tokens: *found belongs to the bench and stays until the next one is found ---- */
+
+slao_status slao_workbench_find_task(slao_workbench *bench, const char *name, int64_t max_length,
+                                     slao_workbench_task **found);
+slao_status slao_workbench_need_lessons(slao_workbench *bench, slao_workbench_task *task);
+slao_status slao_workbench_need_questions(slao_workbench *bench, slao_workbench_task *task);
+slao_status slao_workbench_need_validation(slao_workbench *bench, slao_workbench_task *task);
+
+/* ---- Records ---- */
+
+slao_status slao_workbench_add_reals(cJSON *record, const char *key, const double *values,
+                                     int64_t count);
+
+/* What a step that leaves an adapter records of it; `state_bytes` is told in continual/method.h. */
+slao_status slao_workbench_add_adapter_facts(cJSON *record, const slao_lora *lora,
+                                             size_t state_bytes);
+
+/* ---- The kinds of steps: each computes, saves its adapter if it makes one, and fills the record
+ * ---- */
+
+slao_status slao_workbench_finetune(slao_workbench *bench, const slao_step *step, cJSON *record,
+                                    int64_t *tokens);
+slao_status slao_workbench_merge(slao_workbench *bench, const slao_step *step, cJSON *record,
+                                 int64_t *tokens);
+slao_status slao_workbench_evaluate(slao_workbench *bench, const slao_step *step, cJSON *record,
+                                    int64_t *tokens);
+
+#endif
