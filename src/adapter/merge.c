@@ -241,6 +241,21 @@ slao_status slao_merge_from_pairs(slao_lora **lora, const slao_lora *like,
     return SLAO_OK;
 }
 
+slao_status slao_merge_by_site(slao_lora **merged, const slao_merge_choice *choice,
+                               const slao_lora *const *adapters, int64_t n,
+                               slao_merge_site_function *merge_site) {
+    slao_merge_pair *pairs;
+    int64_t n_sites = adapters[0]->n_sites;
+    SLAO_TRY(slao_allocate(&pairs, (size_t)n_sites, sizeof *pairs));
+    slao_status status = SLAO_OK;
+    for (int64_t i = 0; i < n_sites && status == SLAO_OK; i++)
+        status = merge_site(adapters, n, i, choice, &pairs[i]);
+    if (status == SLAO_OK)
+        status = slao_merge_from_pairs(merged, adapters[0], pairs);
+    slao_merge_pairs_free(pairs, n_sites);
+    return status;
+}
+
 /* ---- Merging ---- */
 
 slao_status slao_merge_step(slao_lora **merged, const slao_merge_choice *choice,

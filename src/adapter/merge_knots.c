@@ -212,14 +212,5 @@ static slao_status merge_site(const slao_lora *const *adapters, int64_t n, int64
 
 slao_status slao_merge_knots(slao_lora **merged, const slao_merge_choice *choice,
                              const slao_lora *const *adapters, int64_t n) {
-    slao_merge_pair *pairs;
-    int64_t n_sites = adapters[0]->n_sites;
-    SLAO_TRY(slao_allocate(&pairs, (size_t)n_sites, sizeof *pairs));
-    slao_status status = SLAO_OK;
-    for (int64_t i = 0; i < n_sites && status == SLAO_OK; i++)
-        status = merge_site(adapters, n, i, choice, &pairs[i]);
-    if (status == SLAO_OK)
-        status = slao_merge_from_pairs(merged, adapters[0], pairs);
-    slao_merge_pairs_free(pairs, n_sites);
-    return status;
+    return slao_merge_by_site(merged, choice, adapters, n, merge_site);
 }

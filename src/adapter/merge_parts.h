@@ -29,6 +29,14 @@ void slao_merge_pairs_free(slao_merge_pair *pairs,
 slao_status slao_merge_from_pairs(slao_lora **lora, const slao_lora *like,
                                   const slao_merge_pair *pairs);
 
+/* The same, of n adapters by a rule that makes the pair of each site, at `place`, by itself. */
+typedef slao_status slao_merge_site_function(const slao_lora *const *adapters, int64_t n,
+                                             int64_t place, const slao_merge_choice *choice,
+                                             slao_merge_pair *pair);
+slao_status slao_merge_by_site(slao_lora **merged, const slao_merge_choice *choice,
+                               const slao_lora *const *adapters, int64_t n,
+                               slao_merge_site_function *merge_site);
+
 typedef slao_status slao_merge_step_function(slao_lora **, const slao_merge_choice *,
                                              const slao_merge_moment *, const slao_lora *,
                                              const slao_lora *, slao_merge_state *);
