@@ -5,6 +5,7 @@ import shutil
 from html.parser import HTMLParser
 
 import h5py
+import html5lib
 import make_results
 import pandas as pd
 import pytest
@@ -72,7 +73,6 @@ def test_page_is_whole(page):
 
 
 def test_page_is_valid_html(page):
-    html5lib = pytest.importorskip("html5lib")
     html5lib.HTMLParser(strict=True).parse(page)
 
 

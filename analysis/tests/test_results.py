@@ -151,7 +151,6 @@ def test_export(two_tasks, tmp_path):
 
 
 def test_export_parquet(two_tasks, tmp_path):
-    pytest.importorskip("pyarrow")
     results = load(two_tasks)
     export.write(results, tmp_path, "parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "accuracy.parquet"), results.accuracy)
