@@ -6,6 +6,7 @@
 #include "cli/options.h"
 #include "learn/evaluator.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -30,7 +31,7 @@ static slao_status print_json(const slao_task *task, const slao_evaluation *eval
     if (status == SLAO_OK)
         status = slao_json_add_real(root, "examples", n);
     if (status == SLAO_OK)
-        status = slao_json_add_real(root, "token_exact", (double)evaluation->n_token_exact / n);
+        status = slao_json_add_real(root, "token_exact", evaluation->token_exact_share);
     if (status == SLAO_OK)
         status = slao_json_add_real(root, "decoded", (double)evaluation->n_decoded);
     if (status == SLAO_OK)
@@ -57,11 +58,12 @@ static slao_status report(const eval_choices *choices, const slao_task *task,
     if (choices->json)
         return print_json(task, evaluation, seconds);
     double n = (double)evaluation->n_examples;
-    printf("%s: %.1f %% of %lld examples (%s; %.1f %% token by token; %lld decoded; %.1f "
-           "examples/s)\n",
-           task->name, 100 * evaluation->score, (long long)evaluation->n_examples,
-           choices->score.score, 100 * (double)evaluation->n_token_exact / n,
-           (long long)evaluation->n_decoded, n / seconds);
+    printf("%s: %.1f %% of %lld examples (%s; ", task->name, 100 * evaluation->score,
+           (long long)evaluation->n_examples, choices->score.score);
+    if (isfinite(evaluation->token_exact_share))
+        printf("%.1f %% token by token; %lld decoded; ", 100 * evaluation->token_exact_share,
+               (long long)evaluation->n_decoded);
+    printf("%.1f examples/s)\n", n / seconds);
     if (task->unanswerable)
         printf("%lld examples of its test set carry no label of the task and count as wrong\n",
                (long long)task->unanswerable);
@@ -73,9 +75,8 @@ static slao_status score_task(const eval_choices *choices, const slao_loaded *lo
     slao_low_ranks pairs = {0};
     if (loaded->lora)
         SLAO_TRY(slao_lora_view(&pairs, loaded->lora, NULL, &loaded->model->config));
-    slao_judge judge = {.pass = loaded->pass,
-                        .config = &loaded->model->config,
-                        .tokenizer = loaded->tokenizer};
+    slao_judge judge = {
+        .pass = loaded->pass, .config = &loaded->model->config, .tokenizer = loaded->tokenizer};
     slao_evaluation evaluation;
     double start = slao_seconds();
     slao_status status = slao_evaluate(&judge, &pairs, set, &choices->score, &evaluation);

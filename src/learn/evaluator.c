@@ -17,6 +17,7 @@ typedef struct round_of_questions round_of_questions;
  */
 typedef struct {
     const char *name;
+    bool writes; /* an output, token by token */
     slao_status (*run)(round_of_questions *r);
     slao_status (*verdict)(const char *output, size_t size, const char *reference, double *score);
     bool (*can_still_match)(const char *output, size_t size, const char *reference);
@@ -275,10 +276,10 @@ static slao_status verdict_exact(const char *text, size_t size, const char *refe
 }
 
 static const score_row score_rows[] = {
-    {"exact", write_from_reference, verdict_exact, slao_score_can_still_match},
-    {"generate", write_from_prompt, verdict_exact, NULL},
-    {"rank", rank_labels, verdict_exact, NULL},
-    {"rouge_l", write_from_reference, slao_rouge_l, NULL},
+    {"exact", true, write_from_reference, verdict_exact, slao_score_can_still_match},
+    {"generate", true, write_from_prompt, verdict_exact, NULL},
+    {"rank", false, rank_labels, verdict_exact, NULL},
+    {"rouge_l", true, write_from_reference, slao_rouge_l, NULL},
     {0},
 };
 
@@ -347,13 +348,15 @@ static slao_status evaluate(round_of_questions *r, const slao_low_ranks *pairs,
     slao_status status = score_batches(r, set, from, to, evaluation);
     SLAO_TRY(share_findings(team, status, n_batches, n, evaluation));
     double sum = 0;
+    int64_t n_token_exact = 0;
     for (int64_t i = 0; i < n; i++) {
         sum += (double)evaluation->scores[i];
-        evaluation->n_token_exact += evaluation->token_exact[i];
+        n_token_exact += evaluation->token_exact[i];
         evaluation->tokens += set->questions[i].sequence.count;
     }
     evaluation->n_examples = n;
     evaluation->score = n ? sum / (double)n : 0;
+    evaluation->token_exact_share = r->row->writes ? (double)n_token_exact / (double)n : NAN;
     return SLAO_OK;
 }
 

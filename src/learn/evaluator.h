@@ -27,11 +27,11 @@ typedef struct {
     int64_t n_examples;
     float *scores;     /* each in 0 .. 1 */
     bool *token_exact; /* each: was every token of the first reference and its end the likeliest
-                          one? All false under rank. */
+                          one? All false under rank, which writes nothing. */
     double score;      /* mean of scores */
-    int64_t n_token_exact;
-    int64_t n_decoded; /* examples for which tokens had to be decoded */
-    int64_t tokens;    /* of prompts and answers, as if nothing were shared */
+    double token_exact_share; /* of the examples; NaN under rank */
+    int64_t n_decoded;        /* examples for which tokens had to be decoded */
+    int64_t tokens;           /* of prompts and answers, as if nothing were shared */
 } slao_evaluation;
 
 /* What scores are computed with: all borrowed. */

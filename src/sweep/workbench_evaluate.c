@@ -15,7 +15,7 @@ static slao_status add_evaluation(cJSON *record, const slao_evaluation *evaluati
     double n = (double)evaluation->n_examples;
     SLAO_TRY(slao_json_add_real(record, "score", evaluation->score));
     SLAO_TRY(slao_json_add_real(record, "examples", n));
-    SLAO_TRY(slao_json_add_real(record, "token_exact", (double)evaluation->n_token_exact / n));
+    SLAO_TRY(slao_json_add_real(record, "token_exact", evaluation->token_exact_share));
     SLAO_TRY(slao_json_add_real(record, "decoded", (double)evaluation->n_decoded));
     return slao_json_add(record, "example_scores",
                          cJSON_CreateFloatArray(evaluation->scores, (int)evaluation->n_examples));

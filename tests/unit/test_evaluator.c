@@ -9,6 +9,8 @@
 #include "learn/rouge.h"
 #include "model/model.h"
 
+#include <math.h>
+
 static const char *const prompts[] = {
     "The capital of France is",
     "Question: What colour is the sky?\nAnswer:",
@@ -167,6 +169,7 @@ static double score_of(fixture *f, const slao_test_set *set, const char *score) 
     slao_evaluation evaluation;
     assert_ok(slao_evaluate(&f->judge, NULL, set, &settings, &evaluation));
     double value = evaluation.score;
+    assert_int_equal(isnan(evaluation.token_exact_share), strcmp(score, "rank") == 0);
     slao_evaluation_free(&evaluation);
     return value;
 }
