@@ -11,9 +11,6 @@ from .statistics import FEWEST_PAIRS, Comparison
 #: Test examples below which one task's score is rough.
 FEW_EXAMPLES = 100
 
-#: Published test sets that hold items without an answer.
-UNANSWERABLE = {"MNLI": "the published test set of MNLI holds items labelled “-”, which no answer matches"}
-
 
 def cautions(results: Results, found: list[Comparison]) -> list[str]:
     """One sentence each, the gravest first."""
@@ -94,15 +91,10 @@ def _examples(results: Results) -> list[str]:
                 error = 100 * np.sqrt(0.25 / fewest)
                 said.append(f"{labels.count(len(few), 'task')} with fewer than {FEW_EXAMPLES} test examples, {fewest} the "
                             f"fewest: its scores have a standard error of up to {error:.0f} points.")
-    if "unanswerable" in cells:
-        counts = cells.groupby("task")["unanswerable"].max()
-        for task, count in counts[counts > 0].items():
-            said.append(f"{task}: {labels.count(int(count), 'test example')} with a label that is no label of the task: kept, "
-                        "and counted wrong.")
-    else:
-        tasks = {task for order in results.trials["order"] for task in str(order).split(",")}
-        said += [f"Unanswerable labels: {text}; this file does not record how many were drawn, and they count as wrong."
-                 for task, text in UNANSWERABLE.items() if task in tasks]
+    sizes = cells.groupby("task")[["unanswerable", "examples"]].max()
+    said += [f"{row.Index}: {int(row.unanswerable)} of {labels.count(int(row.examples), 'test example')} with a label that "
+             "is no label of the task: kept, and counted wrong whatever is answered."
+             for row in sizes[sizes["unanswerable"] > 0].itertuples()]
     return said
 
 

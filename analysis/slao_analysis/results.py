@@ -43,7 +43,7 @@ OPTIONAL: dict[str, dict[str, object]] = {
         "fwt_individual": np.nan, "forgetting": np.nan, "intransigence": np.nan, "train_seconds": np.nan,
         "eval_seconds": np.nan, "train_tokens": 0, "state_bytes": np.nan, "peak_memory_bytes": np.nan,
     },
-    "accuracy": {},
+    "accuracy": {"unanswerable": np.nan},
     "orders": {"learning_rate": np.nan, "lora_rank": 0, "AA_mean": np.nan, "AA_sd": np.nan},
     "steps": {"tokens": 0, "host": "", "state_bytes": np.nan, "shared_by": 1},
 }

@@ -36,6 +36,7 @@ METRICS = ("AA", "AA_micro", "BWT", "FWT", "fwt_individual", "forgetting", "intr
 MODULES = ("q_proj", "v_proj")
 PAIR_BYTES = 1024
 INITS = ("", "random", "last-merge", "last-ft")
+UNANSWERABLE = {"MNLI": 3}  # test examples without an answer
 #: slao and seqlora are trained alike
 TRAININGS = {"slao": 0, "seqlora": 0}
 
@@ -245,7 +246,8 @@ def write(path: Path, sweep: Sweep | None = None, **options: object) -> Path:
                 rows = [(0, base)] if ran else []
                 rows += [(after, a[after - 1]) for after in range(1, n + 1)]
                 cells += [
-                    {"trial": identifier, "after": after, "task": task, "score": float(score), "examples": count}
+                    {"trial": identifier, "after": after, "task": task, "score": float(score), "examples": count,
+                     "unanswerable": UNANSWERABLE.get(task, 0)}
                     for after, row in rows for task, score, count in zip(tasks, row, examples) if not math.isnan(score)
                 ]
                 final = np.diag(a) if method == "individual" else a[-1]

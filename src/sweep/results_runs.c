@@ -8,7 +8,7 @@
 
 typedef struct {
     const char *trial, *task;
-    int64_t after, examples;
+    int64_t after, examples, unanswerable;
     double score, token_exact;
 } accuracy_row;
 
@@ -21,6 +21,9 @@ static const slao_h5_column accuracy_columns[] = {
     {"examples", SLAO_H5_INTEGER, CELL(examples), "test examples"},
     {"token_exact", SLAO_H5_REAL, CELL(token_exact),
      "fraction of examples whose greedy tokens are those of the reference; NaN where not recorded"},
+    {"unanswerable", SLAO_H5_INTEGER, CELL(unanswerable),
+     "test examples whose label is no label of the task: no answer is right, and they count as "
+     "wrong"},
 };
 enum { N_ACCURACY_COLUMNS = sizeof accuracy_columns / sizeof *accuracy_columns };
 
@@ -31,8 +34,10 @@ typedef struct {
 } accuracy_rows;
 
 /* Appends the cells of one row of a matrix that were evaluated. */
-static slao_status add_cells(accuracy_rows *rows, const slao_trial *trial,
-                             const slao_trial_outcome *result, int64_t after) {
+static slao_status add_cells(accuracy_rows *rows, const slao_outcome *outcome, int64_t index,
+                             int64_t after) {
+    const slao_trial *trial = &outcome->plan->spec->trials[index];
+    const slao_trial_outcome *result = &outcome->trials[index];
     int64_t n = trial->order->n_tasks;
     for (int64_t i = 0; i < n; i++) {
         double score = after ? result->accuracy[(after - 1) * n + i] : result->base[i];
@@ -45,6 +50,7 @@ static slao_status add_cells(accuracy_rows *rows, const slao_trial *trial,
             .task = trial->order->tasks[i],
             .after = after,
             .examples = result->examples[i],
+            .unanswerable = slao_plan_task(outcome->plan, trial->order->tasks[i])->unanswerable,
             .score = score,
             .token_exact = after ? result->token_exact[(after - 1) * n + i] : NAN,
         };
@@ -58,8 +64,7 @@ slao_status slao_results_write_accuracy(slao_h5 file, const slao_outcome *outcom
     slao_status status;
     for (int64_t k = 0; k < spec->n_trials; k++) {
         for (int64_t after = 0; after <= spec->trials[k].order->n_tasks; after++)
-            SLAO_TRY_GOTO(status, add_cells(&rows, &spec->trials[k], &outcome->trials[k], after),
-                          done);
+            SLAO_TRY_GOTO(status, add_cells(&rows, outcome, k, after), done);
     }
     SLAO_TRY_GOTO(status,
                   slao_h5_write_table(file, "/accuracy",

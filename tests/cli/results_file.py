@@ -93,7 +93,8 @@ assert numpy.isnan(trials["state_bytes"]["6a"]) and numpy.isnan(trials["peak_mem
 
 # --- /accuracy ---
 accuracy = table("accuracy")
-equal(list(accuracy.columns), ["trial", "after", "task", "score", "examples", "token_exact"], "columns of /accuracy")
+equal(list(accuracy.columns), ["trial", "after", "task", "score", "examples", "token_exact", "unanswerable"],
+      "columns of /accuracy")
 assert accuracy["score"].notna().all()
 # slao: 9 cells + 3 untrained, twice, and 6 + 3 once; seqlora 3; individual 3, twice.
 equal(accuracy.groupby(accuracy["trial"].str[:2]).size().to_dict(),
@@ -102,6 +103,9 @@ cell = accuracy[(accuracy["trial"] == "0a0000000000") & (accuracy["after"] == 3)
 equal(cell[["score", "examples", "token_exact"]].values.tolist(), [[0.9, 6, 0.45]], "last cell")
 base = accuracy[(accuracy["trial"] == "1b0000000000") & (accuracy["after"] == 0)]
 equal(dict(zip(base["task"], base["score"])), {"dbpedia": 0.02, "amazon": 0.05, "agnews": 0.1}, "untrained")
+
+equal(accuracy.groupby("task")["unanswerable"].unique().map(list).to_dict(), {"agnews": [0], "amazon": [1], "dbpedia": [0]},
+      "examples without an answer")
 
 # --- /orders ---
 orders = table("orders").set_index(["method", "lambda", "seed"])

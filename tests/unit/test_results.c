@@ -30,6 +30,10 @@ static const slao_method individual = {
 
 static const char *const abc[] = {"agnews", "amazon", "dbpedia"};
 static const char *const cba[] = {"dbpedia", "amazon", "agnews"};
+/* Of the 4 test examples of amazon one has no answer. */
+static slao_task task_abc[] = {
+    {.name = "agnews"}, {.name = "amazon", .unanswerable = 1}, {.name = "dbpedia"}};
+static slao_task *tasks[] = {&task_abc[0], &task_abc[1], &task_abc[2]};
 static slao_order orders[] = {{N_TASKS, abc, "O1"}, {N_TASKS, cba, ""}};
 
 #define U NAN
@@ -322,7 +326,11 @@ static sweep *sweep_new(void) {
                           .extra_columns = extra,
                           .n_trials = N_TRIALS,
                           .trials = s->trials};
-    s->plan = (slao_plan){.spec = &s->spec, .steps = s->steps, .trials = s->steps_of};
+    s->plan = (slao_plan){.spec = &s->spec,
+                          .n_tasks = N_TASKS,
+                          .tasks = tasks,
+                          .steps = s->steps,
+                          .trials = s->steps_of};
     for (int k = 0; k < N_TRIALS; k++)
         add_trial(s, k);
     for (int64_t i = 0; i < s->plan.n_steps; i++) {
