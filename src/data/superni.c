@@ -9,7 +9,9 @@
  *   Definition: {definition}\n\nNow complete the following example -\nInput: {input}\nOutput:
  *
  * A definition, a category or an output may be a string in place of a list of one. The first output
- * is trained on; all are references. TASK/dev.json is not read: validation samples come from train.
+ * is trained on; all are references. An output may be empty, as some of the published ones are:
+ * then the end token alone is trained on, and as a reference nothing scores above 0. TASK/dev.json
+ * is not read: validation samples come from train.
  */
 #include "base/file.h"
 #include "base/json.h"
@@ -44,9 +46,10 @@ static slao_status find_tasks(slao_task_places *places, const char *path) {
     return slao_format_list_folders(places, path);
 }
 
-/* A string, or a list of strings, none of them empty: the texts in `arena`. */
-static slao_status read_texts(const cJSON *item, const char *where, slao_arena *arena,
-                              const char *const **texts, int64_t *count) {
+/* A string, or a list of strings, of which none is empty unless `may_be_empty`: the texts in
+ * `arena`. */
+static slao_status read_texts(const cJSON *item, const char *where, bool may_be_empty,
+                              slao_arena *arena, const char *const **texts, int64_t *count) {
     const cJSON *first = cJSON_IsArray(item) ? item->child : item;
     int64_t n = cJSON_IsArray(item) ? cJSON_GetArraySize(item) : 1;
     const char **list;
@@ -54,13 +57,13 @@ static slao_status read_texts(const cJSON *item, const char *where, slao_arena *
     *texts = list;
     *count = 0;
     for (const cJSON *text = first; text && *count < n; text = text->next) {
-        if (!cJSON_IsString(text) || !*text->valuestring)
+        if (!cJSON_IsString(text) || (!*text->valuestring && !may_be_empty))
             break;
         SLAO_TRY(slao_arena_copy_text(arena, &list[(*count)++], text->valuestring));
     }
     if (n == 0 || *count < n)
-        return slao_fail(SLAO_BAD_INPUT, "%s must be a string or a list of strings, none empty",
-                         where);
+        return slao_fail(SLAO_BAD_INPUT, "%s must be a string or a list of strings%s", where,
+                         may_be_empty ? "" : ", none empty");
     return SLAO_OK;
 }
 
@@ -70,7 +73,7 @@ static slao_status read_first_text(const cJSON *item, const char *file, const ch
     const char *const *texts;
     int64_t count;
     SLAO_TRY(slao_format(&where, "%s: %s", file, key));
-    slao_status status = read_texts(item, where, arena, &texts, &count);
+    slao_status status = read_texts(item, where, false, arena, &texts, &count);
     free(where);
     if (status == SLAO_OK)
         *text = texts[0];
@@ -93,8 +96,8 @@ static slao_status read_instance(slao_example *example, const cJSON *item, const
     SLAO_TRY(slao_json_read(item, where, instance_fields, true, &instance));
     char *output;
     SLAO_TRY(slao_format(&output, "%s.output", where));
-    slao_status status =
-        read_texts(instance.output, output, arena, &example->references, &example->n_references);
+    slao_status status = read_texts(instance.output, output, true, arena, &example->references,
+                                    &example->n_references);
     free(output);
     SLAO_TRY(status);
     example->answer = example->references[0];

@@ -84,6 +84,19 @@ static void test_references_are_in_the_test_hash(void **state) {
     slao_task_free(after);
 }
 
+static void test_output_may_be_empty(void **state) {
+    const fixture *f = *state;
+    write_split(
+        f, "train",
+        "{\"Definition\": [\"x\"], \"Categories\": [\"y\"], \"Instances\": [{\"input\": \"a\", "
+        "\"output\": [\"\"]}]}");
+    slao_task *task;
+    assert_ok(slao_task_load(&task, &f->settings, "task001_count"));
+    assert_string_equal(task->train.examples[0].answer, "");
+    assert_int_equal(task->train.examples[0].n_references, 1);
+    slao_task_free(task);
+}
+
 static void test_bad_files(void **state) {
     static const struct {
         const char *text, *message;
@@ -98,8 +111,10 @@ static void test_bad_files(void **state) {
          "Instances must not be empty"},
         {"{\"Definition\": [\"x\"], \"Categories\": [\"y\"], \"Instances\": [{\"input\": \"a\"}]}",
          "Instances[0]"},
+        {"{\"Definition\": [\"\"], \"Categories\": [\"y\"], \"Instances\": [{}]}",
+         "train.json: Definition must be a string or a list of strings, none empty"},
         {"{\"Definition\": [\"x\"], \"Categories\": [\"y\"], \"Instances\": [{\"input\": \"a\", "
-         "\"output\": [\"b\", \"\"]}]}",
+         "\"output\": []}]}",
          "Instances[0].output must be a string or a list"},
         {"{\"Definition\": [\"x\"], \"Categories\": [\"y\"], \"Instances\": [{\"input\": \"a\", "
          "\"output\": [\"b\", 4]}]}",
@@ -119,6 +134,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_prompt_and_references, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_references_are_in_the_test_hash, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_output_may_be_empty, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_files, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
