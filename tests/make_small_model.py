@@ -1,5 +1,5 @@
 """Makes a small random Llama with a byte-level tokenizer, for tests that run whole sweeps in seconds:
-make_small_model.py FOLDER. The weights come from numpy's seeded generator; nothing is downloaded."""
+make_small_model.py FOLDER [LAYERS HIDDEN HEAD_DIM]. The weights come from numpy's seeded generator; nothing is downloaded."""
 
 import json
 import pathlib
@@ -9,7 +9,8 @@ import numpy
 import tokenizers
 from safetensors.numpy import save_file
 
-HIDDEN, LAYERS, HEADS, KV_HEADS, HEAD_DIM, INTERMEDIATE, VOCABULARY = 48, 2, 4, 2, 12, 96, 320
+LAYERS, HIDDEN, HEAD_DIM = map(int, sys.argv[2:] or (2, 48, 12))
+HEADS, KV_HEADS, INTERMEDIATE, VOCABULARY = 4, 2, 96, 320
 
 folder = pathlib.Path(sys.argv[1])
 folder.mkdir(parents=True, exist_ok=True)
