@@ -7,7 +7,7 @@
 
 enum { MOST_PARTS = 128 };
 
-static struct {
+static _Thread_local struct {
     bool running;
     double charged; /* to all parts so far */
     int64_t count;

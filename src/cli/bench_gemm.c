@@ -111,7 +111,9 @@ static slao_status print_json(const slao_machine *machine, int64_t rows, double 
     if (status == SLAO_OK)
         status = slao_json_add_real(root, "rows", (double)rows);
     if (status == SLAO_OK)
-        status = slao_json_add_real(root, "gemm_gflops_per_core", gflops);
+        status = slao_json_add_real(root, "threads", machine->threads);
+    if (status == SLAO_OK)
+        status = slao_json_add_real(root, "gemm_gflops_per_core", gflops / machine->threads);
     if (status == SLAO_OK)
         status = add_products(root, rates);
     if (status == SLAO_OK)
@@ -141,7 +143,8 @@ static slao_status run(const char *model, int64_t rows, bool json) {
     SLAO_TRY(slao_measure_products(&config, rows, rates, &gflops));
     if (json)
         return print_json(&machine, rows, gflops, rates);
-    printf("%s; %s; %lld rows, one core\n", machine.cpu, machine.blas, (long long)rows);
+    printf("%s; %s; %lld rows, %d thread(s)\n", machine.cpu, machine.blas, (long long)rows,
+           machine.threads);
     for (int i = 0; i < SLAO_LAYER_PRODUCTS; i++)
         printf("  %-9s %-13s %6lld x %-6lld %7.1f GFLOP/s\n", rates[i].name, rates[i].direction,
                (long long)rates[i].n, (long long)rates[i].k, rates[i].gflops);
@@ -157,13 +160,14 @@ slao_status slao_bench_gemm(int argc, char **argv) {
         {"--model", NULL, SLAO_OPTION_TEXT, "M", "model folder or GGUF file: its shapes", &model,
          true},
         {"--rows", NULL, SLAO_OPTION_INTEGER, "N", "rows of the batch (570)", &rows, false},
+        SLAO_THREADS_ROW,
         {"--json", NULL, SLAO_OPTION_FLAG, NULL, "one JSON document", &json, false},
         {0},
     };
     const slao_usage usage = {
-        .usage = "slao bench gemm --model M [--rows N] [--json]",
+        .usage = "slao bench gemm --model M [--rows N] [--threads T] [--json]",
         .summary = "The rate of the products that a training step on this model consists of, as "
-                   "BLAS computes them on one core: the limit of training.",
+                   "BLAS computes them on so many cores: the limit of training.",
         .example = "slao bench gemm --model models/SmolLM2-135M",
         .options = options,
     };

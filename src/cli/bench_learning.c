@@ -249,8 +249,8 @@ static slao_status describe(const bench *b) {
     SLAO_TRY(slao_json_add(b->root, "machine", about));
     SLAO_TRY(slao_json_add_text(about, "cpu", machine.cpu));
     SLAO_TRY(slao_json_add_text(about, "blas", machine.blas));
-    SLAO_TRY(slao_json_add_real(about, "gemm_gflops_per_core", b->gflops));
-    SLAO_TRY(slao_json_add_real(about, "threads", 1));
+    SLAO_TRY(slao_json_add_real(about, "gemm_gflops_per_core", b->gflops / machine.threads));
+    SLAO_TRY(slao_json_add_real(about, "threads", machine.threads));
     return slao_json_add(b->root, "tasks", cJSON_CreateArray());
 }
 
@@ -320,6 +320,7 @@ static slao_status parse_and_run(int argc, char **argv, bool train) {
          false},
         {"--max-length", NULL, SLAO_OPTION_INTEGER, "N", "longer examples are cut (512)",
          &c.train.max_length, false},
+        SLAO_THREADS_ROW,
         {"--json", NULL, SLAO_OPTION_FLAG, NULL, "one JSON document", &c.json, false},
         train ? (slao_option){"--batch-size", NULL, SLAO_OPTION_INTEGER, "N",
                               "examples of a step (8)", &c.train.batch_size, false}
@@ -330,9 +331,9 @@ static slao_status parse_and_run(int argc, char **argv, bool train) {
     };
     const slao_usage usage = {
         .usage = train ? "slao bench train --model M --benchmark DIR --tasks A,B [--examples N] "
-                         "[--batch-size N] [--max-length N] [--json]"
+                         "[--batch-size N] [--max-length N] [--threads T] [--json]"
                        : "slao bench eval --model M --benchmark DIR --tasks A,B [--adapter DIR] "
-                         "[--examples N] [--max-length N] [--json]",
+                         "[--examples N] [--max-length N] [--threads T] [--json]",
         .summary = train ? "Trains a LoRA of rank 8 on q_proj and v_proj for one epoch and tells "
                            "where the time goes. Tokens are real ones: no padding is counted, and "
                            "a shared prompt in every example that has it."

@@ -128,13 +128,14 @@ slao_status slao_command_eval(int argc, char **argv) {
          &c.score.max_new_tokens, false},
         {"--max-length", NULL, SLAO_OPTION_INTEGER, "N", "longer examples are cut (512)",
          &c.max_length, false},
+        SLAO_THREADS_ROW,
         {"--json", NULL, SLAO_OPTION_FLAG, NULL, "one JSON document, with each example's score",
          &c.json, false},
         {0},
     };
     const slao_usage usage = {
         .usage = "slao eval --model M [--adapter DIR] --benchmark DIR --task NAME [--limit N] "
-                 "[--score NAME] [--json]",
+                 "[--score NAME] [--threads T] [--json]",
         .summary = "Scores a model, with any PEFT LoRA adapter, on the test set of one task.",
         .example =
             "slao eval --model models/SmolLM2-135M --adapter my-adapter --benchmark CL_Benchmark "

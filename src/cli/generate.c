@@ -75,10 +75,12 @@ slao_status slao_command_generate(int argc, char **argv) {
         {"--adapter", NULL, SLAO_OPTION_TEXT, "DIR", "PEFT LoRA adapter", &adapter, false},
         {"--max-new-tokens", NULL, SLAO_OPTION_INTEGER, "N", "tokens to write at the most (50)",
          &max_new_tokens, false},
+        SLAO_THREADS_ROW,
         {0},
     };
     const slao_usage usage = {
-        .usage = "slao generate --model M [--adapter DIR] [--max-new-tokens N] [PROMPT]",
+        .usage =
+            "slao generate --model M [--adapter DIR] [--max-new-tokens N] [--threads T] [PROMPT]",
         .summary = "Writes on after the prompt (standard input without one), always the likeliest "
                    "token, until the model ends "
                    "the text.",

@@ -1,6 +1,7 @@
 #include "cli/options.h"
 
 #include "base/memory.h"
+#include "linalg/threads.h"
 
 #include <errno.h>
 #include <math.h>
@@ -30,11 +31,14 @@ static slao_status store_value(const slao_option *option, const char *value) {
     case SLAO_OPTION_TEXT:
         *(const char **)option->target = value;
         return SLAO_OK;
-    case SLAO_OPTION_INTEGER: {
+    case SLAO_OPTION_INTEGER:
+    case SLAO_OPTION_THREADS: {
         long long number = strtoll(value, &end, 10);
         if (end == value || *end || errno || number < 0)
             return slao_fail(SLAO_BAD_INPUT, "%s must be a whole number, not \"%s\"", option->name,
                              value);
+        if (option->kind == SLAO_OPTION_THREADS)
+            return slao_threads_set(number);
         *(int64_t *)option->target = number;
         return SLAO_OK;
     }

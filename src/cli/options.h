@@ -11,7 +11,8 @@ typedef enum {
     SLAO_OPTION_TEXT,    /* const char * */
     SLAO_OPTION_INTEGER, /* int64_t, >= 0 */
     SLAO_OPTION_REAL,    /* double */
-    SLAO_OPTION_LIST     /* slao_option_list: may be given several times */
+    SLAO_OPTION_LIST,    /* slao_option_list: may be given several times */
+    SLAO_OPTION_THREADS  /* no target: slao_threads_set */
 } slao_option_kind;
 
 typedef struct {
@@ -28,6 +29,13 @@ typedef struct {
     void *target; /* holds the default before parsing */
     bool required;
 } slao_option;
+
+/* The row of every command that computes for long. */
+#define SLAO_THREADS_ROW                                                                           \
+    {                                                                                              \
+        "--threads", NULL, SLAO_OPTION_THREADS, "T", "cores to compute on (1); changes no result", \
+            NULL, false                                                                            \
+    }
 
 typedef struct {
     const char *usage;                       /* "slao tokenize --model M [--json] [FILE...]" */

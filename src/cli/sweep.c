@@ -49,6 +49,7 @@ slao_status slao_command_sweep(int argc, char **argv) {
         {"--set", NULL, SLAO_OPTION_LIST, "KEY=VALUE",
          "a key of the spec by its dotted path, or preset=NAME; may come several times", &settings,
          false},
+        SLAO_THREADS_ROW,
         {"--dry-run", NULL, SLAO_OPTION_FLAG, NULL, "say what would run (as slao plan), and stop",
          &dry_run, false},
         {"--fresh", NULL, SLAO_OPTION_FLAG, NULL, "run every step again", &choices.fresh, false},
@@ -75,7 +76,8 @@ slao_status slao_command_sweep(int argc, char **argv) {
         {0},
     };
     const slao_usage usage = {
-        .usage = "mpirun -n N slao sweep SPEC.json [-o OUT.h5] [--store DIR] [--set KEY=VALUE]... "
+        .usage = "mpirun -n N slao sweep SPEC.json [-o OUT.h5] [--store DIR] [--threads T] [--set "
+                 "KEY=VALUE]... "
                  "[--dry-run] [--fresh] [--shard k/n] [--only failed,missing] [--max-fails K] "
                  "[--max-retries K] [--time-limit MIN] [--checkpoint-seconds S] [--progress MODE]",
         .summary = "Trains and evaluates every trial of a sweep, sharing all work that trials have "

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/profile.h"
+#include "linalg/threads.h"
 #include "linalg/vec.h"
 
 #include <cblas.h>
@@ -17,15 +18,29 @@ static blasint whole(int64_t value) {
     return (blasint)value;
 }
 
+/* The width of the pieces that n columns are cut into: 1, 2, 4, 8 ... of them, for as many threads.
+ * Every piece packs the other matrix anew, so they are wide (docs/performance.md). */
+static int64_t piece_width(int64_t n) {
+    enum { CUT_FROM = 512, TOO_WIDE = 2048, TILE = 48 }; /* TILE: whole tiles of BLAS's kernels */
+    int64_t pieces = n < CUT_FROM ? 1 : 2;
+    while (n / pieces >= TOO_WIDE)
+        pieces *= 2;
+    return (n + pieces * TILE - 1) / (pieces * TILE) * TILE;
+}
+
 static void multiply(CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE transpose_b, slao_matrix_out c,
                      slao_matrix a, slao_matrix b, int64_t m, int64_t n, int64_t k, float alpha,
                      float beta) {
     if (m == 0 || n == 0)
         return;
     slao_profile_mark mark = slao_profile_begin();
-    cblas_sgemm(CblasRowMajor, transpose_a, transpose_b, whole(m), whole(n), whole(k), alpha,
-                a.values, whole(a.stride), b.values, whole(b.stride), beta, c.values,
-                whole(c.stride));
+    int64_t width = piece_width(n), b_step = transpose_b == CblasTrans ? b.stride : 1;
+#pragma omp parallel for num_threads(slao_threads_for(2 * m * n * k))
+    for (int64_t from = 0; from < n; from += width)
+        cblas_sgemm(CblasRowMajor, transpose_a, transpose_b, whole(m),
+                    whole(n - from < width ? n - from : width), whole(k), alpha, a.values,
+                    whole(a.stride), b.values + from * b_step, whole(b.stride), beta,
+                    c.values + from, whole(c.stride));
     slao_profile_end(mark, "sgemm", n, k, 2.0 * (double)m * (double)n * (double)k);
 }
 
@@ -38,8 +53,12 @@ void slao_multiply_transposed(slao_matrix_out c, slao_matrix a, slao_matrix b, i
         return;
     }
     slao_profile_mark mark = slao_profile_begin();
-    slao_vec()->dots(c.values, (size_t)c.stride, a.values, (size_t)a.stride, b.values,
-                     (size_t)b.stride, (size_t)m, (size_t)n, (size_t)k, alpha, beta);
+    int64_t width = piece_width(n);
+#pragma omp parallel for num_threads(slao_threads_for(2 * m * n * k))
+    for (int64_t from = 0; from < n; from += width)
+        slao_vec()->dots(c.values + from, (size_t)c.stride, a.values, (size_t)a.stride,
+                         b.values + from * b.stride, (size_t)b.stride, (size_t)m,
+                         (size_t)(n - from < width ? n - from : width), (size_t)k, alpha, beta);
     slao_profile_end(mark, "dots", n, k, 2.0 * (double)m * (double)n * (double)k);
 }
 

@@ -1,4 +1,8 @@
-/* Products of row-major fp32 matrices, on one BLAS thread.
+/* Products of row-major fp32 matrices, on the threads of linalg/threads.h.
+ *
+ * Wide results are cut into pieces of columns, which threads compute side by side. The cut depends
+ * on the shape alone, and so do the bits: BLAS may add up an entry in another order where the
+ * matrix has another width.
  *
  * Every matrix comes with its leading dimension (the distance between rows), so that a block of
  * columns of a wider matrix can be an operand. beta 0 overwrites c, 1 adds to it. An empty product

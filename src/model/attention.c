@@ -1,6 +1,7 @@
 #include "model/attention.h"
 
 #include "base/profile.h"
+#include "linalg/threads.h"
 #include "linalg/vec.h"
 
 #include <math.h>
@@ -20,10 +21,13 @@ typedef struct {
     int64_t before; /* tokens of the ancestors */
 } context;
 
-static void context_of(context *found, const slao_batch *batch, const slao_span *span) {
+static slao_status context_of(context *found, const slao_batch *batch, const slao_span *span,
+                              slao_arena *arena) {
     found->n_pieces = 1;
     for (int64_t s = span->segment; batch->segments[s].parent >= 0; s = batch->segments[s].parent)
         found->n_pieces++;
+    SLAO_TRY(
+        slao_arena_take(arena, &found->pieces, (size_t)found->n_pieces, sizeof *found->pieces));
     int64_t s = span->segment;
     int64_t count = span->from + span->count;
     found->before = 0;
@@ -34,17 +38,31 @@ static void context_of(context *found, const slao_batch *batch, const slao_span 
         count = batch->segments[s].parent_count;
         s = batch->segments[s].parent;
     }
+    return SLAO_OK;
 }
 
-/* Tokens that the longest chain of the batch attends to. */
-static int64_t longest_context(const slao_batch *batch, context *scratch) {
-    int64_t longest = 0;
+/* A span, what it attends to, and its first row. */
+typedef struct {
+    const slao_span *span;
+    context context;
+    int64_t row;
+} place;
+
+/* The places of a batch's spans; *longest: tokens that the longest chain attends to. */
+static slao_status take_places(place **places, int64_t *longest, const slao_batch *batch,
+                               slao_arena *arena) {
+    SLAO_TRY(slao_arena_take(arena, places, (size_t)batch->n_spans, sizeof **places));
+    int64_t row = 0;
+    *longest = 0;
     for (int64_t i = 0; i < batch->n_spans; i++) {
-        context_of(scratch, batch, &batch->spans[i]);
-        int64_t length = scratch->before + batch->spans[i].from + batch->spans[i].count;
-        longest = length > longest ? length : longest;
+        place *p = &(*places)[i];
+        *p = (place){.span = &batch->spans[i], .row = row};
+        SLAO_TRY(context_of(&p->context, batch, p->span, arena));
+        int64_t length = p->context.before + p->span->from + p->span->count;
+        *longest = length > *longest ? length : *longest;
+        row += p->span->count;
     }
-    return longest;
+    return SLAO_OK;
 }
 
 /* A block of queries of one span: where its rows are, and which columns of the scores (tokens of
@@ -58,21 +76,21 @@ typedef struct {
     const context *context;
 } block;
 
-/* Sets the columns of a block whose rows are set; the span's rows begin at `span_row`. */
-static bool set_columns(block *b, const slao_span *span, int64_t span_row, int64_t window) {
-    int64_t left = span_row + span->count - b->row;
+/* Sets the columns of a block whose rows are set. */
+static bool set_columns(block *b, const place *p, int64_t window) {
+    int64_t left = p->row + p->span->count - b->row;
     b->count = left < QUERY_BLOCK ? left : QUERY_BLOCK;
-    b->first_sees = b->context->before + span->from + (b->row - span_row) + 1;
+    b->first_sees = b->context->before + p->span->from + (b->row - p->row) + 1;
     b->from = window && b->first_sees > window ? b->first_sees - window : 0;
     b->to = b->first_sees + b->count - 1;
     b->columns = b->to - b->from;
     return left > 0;
 }
 
-/* Calls `body` with each block of the span. */
-#define FOR_BLOCKS(name, seen, span, span_row, window)                                             \
-    for (block name = {.row = (span_row), .context = (seen)};                                      \
-         set_columns(&name, span, span_row, window); name.row += name.count)
+/* For each block of the place's span. */
+#define FOR_BLOCKS(name, place, window)                                                            \
+    for (block name = {.row = (place)->row, .context = &(place)->context};                         \
+         set_columns(&name, place, window); name.row += name.count)
 
 /* The columns that query `i` of the block sees: *first .. first + count - 1 of those held. */
 static size_t seen_by(const block *b, int64_t i, int64_t window, int64_t *first) {
@@ -153,58 +171,132 @@ static void spread_block(const block *b, int64_t rows, slao_matrix_out y, const 
     }
 }
 
-static slao_status take_context(context *seen, const slao_batch *batch, slao_arena *arena) {
-    SLAO_TRY(
-        slao_arena_take(arena, &seen->pieces, (size_t)batch->n_segments, sizeof *seen->pieces));
+typedef struct {
+    const slao_vec_table *vec;
+    int64_t heads, d, group; /* group: heads of queries that share one of keys and values */
+    int64_t q_width, kv_width, window;
+    float scale;
+} shape;
+
+static shape shape_of(const slao_model_config *config, int64_t window) {
+    int64_t d = config->head_dim;
+    return (shape){.vec = slao_vec(),
+                   .heads = config->heads,
+                   .d = d,
+                   .group = config->heads / config->kv_heads,
+                   .q_width = config->heads * d,
+                   .kv_width = config->kv_heads * d,
+                   .window = window,
+                   .scale = 1.0F / sqrtf((float)d)};
+}
+
+/* What a thread computes a block in: rows of the context's length, and of d. */
+typedef struct {
+    float *scores[2], *rows[3];
+} scratch;
+
+/* One for each thread; `scores` and `rows`: how many of each kind are used. */
+static slao_status take_scratch(scratch **all, const shape *sh, int64_t longest, int scores,
+                                int rows, slao_arena *arena) {
+    size_t most = (size_t)(QUERY_BLOCK * sh->group);
+    SLAO_TRY(slao_arena_take(arena, all, (size_t)slao_threads(), sizeof **all));
+    for (int t = 0; t < slao_threads(); t++) {
+        for (int i = 0; i < scores; i++)
+            SLAO_TRY(slao_arena_take(arena, &(*all)[t].scores[i], most * (size_t)longest,
+                                     sizeof(float)));
+        for (int i = 0; i < rows; i++)
+            SLAO_TRY(
+                slao_arena_take(arena, &(*all)[t].rows[i], most * (size_t)sh->d, sizeof(float)));
+    }
     return SLAO_OK;
+}
+
+/* The log-sum-exp of a block's row r, for the group of heads that share head `head` of the keys. */
+static int64_t lse_at(const shape *sh, const block *b, int64_t head, int64_t r) {
+    return (b->row + r / sh->group) * sh->heads + head * sh->group + r % sh->group;
+}
+
+/* One span and one head of keys and values. */
+static void attend(const shape *sh, const place *span, int64_t head, const scratch *own,
+                   const float *queries, const float *keys, const float *values, float *out,
+                   float *lse) {
+    int64_t d = sh->d, width = sh->group * d;
+    float *scores = own->scores[0], *q = own->rows[0], *o = own->rows[1];
+    slao_matrix k = {keys + head * d, sh->kv_width}, v = {values + head * d, sh->kv_width};
+    FOR_BLOCKS(b, span, sh->window) {
+        int64_t rows = b.count * sh->group;
+        gather(&b, q, (slao_matrix){queries + head * width, sh->q_width}, width);
+        score_block(&b, rows, scores, q, k, d);
+        for (int64_t r = 0; r < rows; r++) {
+            float *row = scores + r * b.columns;
+            int64_t first;
+            size_t n = seen_by(&b, r / sh->group, sh->window, &first);
+            float highest = sh->scale * sh->vec->max(row + first, n);
+            float sum = sh->vec->exp_sum(row + first, sh->scale, highest, n);
+            sh->vec->scale(row + first, 1.0F / sum, n);
+            clear_unseen(&b, row, first, n);
+            lse[lse_at(sh, &b, head, r)] = highest + logf(sum);
+        }
+        mix_block(&b, rows, o, scores, v, d);
+        scatter(&b, (slao_matrix_out){out + head * width, sh->q_width}, o, width);
+    }
 }
 
 slao_status slao_attention(const slao_model_config *config, int64_t window, const slao_batch *batch,
                            const float *queries, const float *keys, const float *values, float *out,
                            float *lse, slao_arena *arena) {
     slao_profile_mark profile = slao_profile_begin();
-    const slao_vec_table *vec = slao_vec();
-    int64_t d = config->head_dim, q_width = config->heads * d, kv_width = config->kv_heads * d;
-    int64_t group = config->heads / config->kv_heads, width = group * d;
-    float scale = 1.0F / sqrtf((float)d);
+    shape sh = shape_of(config, window);
     slao_arena_mark mark = slao_arena_here(arena);
-    context seen;
-    SLAO_TRY(take_context(&seen, batch, arena));
-    float *scores, *q, *o;
-    int64_t longest = longest_context(batch, &seen), most_rows = QUERY_BLOCK * group;
-    SLAO_TRY(slao_arena_take(arena, &scores, (size_t)(most_rows * longest), sizeof *scores));
-    SLAO_TRY(slao_arena_take(arena, &q, (size_t)(most_rows * d), sizeof *q));
-    SLAO_TRY(slao_arena_take(arena, &o, (size_t)(most_rows * d), sizeof *o));
-
-    int64_t span_row = 0;
-    for (int64_t s = 0; s < batch->n_spans; span_row += batch->spans[s++].count) {
-        const slao_span *span = &batch->spans[s];
-        context_of(&seen, batch, span);
-        for (int64_t head = 0; head < config->kv_heads; head++) {
-            slao_matrix k = {keys + head * d, kv_width}, v = {values + head * d, kv_width};
-            FOR_BLOCKS(b, &seen, span, span_row, window) {
-                int64_t rows = b.count * group;
-                gather(&b, q, (slao_matrix){queries + head * width, q_width}, width);
-                score_block(&b, rows, scores, q, k, d);
-                for (int64_t r = 0; r < rows; r++) {
-                    float *row = scores + r * b.columns;
-                    int64_t first;
-                    size_t n = seen_by(&b, r / group, window, &first);
-                    float highest = scale * vec->max(row + first, n);
-                    float sum = vec->exp_sum(row + first, scale, highest, n);
-                    vec->scale(row + first, 1.0F / sum, n);
-                    clear_unseen(&b, row, first, n);
-                    lse[(b.row + r / group) * config->heads + head * group + r % group] =
-                        highest + logf(sum);
-                }
-                mix_block(&b, rows, o, scores, v, d);
-                scatter(&b, (slao_matrix_out){out + head * width, q_width}, o, width);
-            }
-        }
+    place *places;
+    scratch *all;
+    int64_t longest;
+    SLAO_TRY(take_places(&places, &longest, batch, arena));
+    SLAO_TRY(take_scratch(&all, &sh, longest, 1, 2, arena));
+#pragma omp parallel for num_threads(slao_threads_for(4 * batch->n_rows * longest * sh.q_width))   \
+    collapse(2) schedule(dynamic)
+    for (int64_t head = 0; head < config->kv_heads; head++) {
+        for (int64_t s = 0; s < batch->n_spans; s++)
+            attend(&sh, &places[s], head, &all[slao_thread()], queries, keys, values, out, lse);
     }
     slao_arena_return(arena, mark);
     slao_profile_end(profile, "attention, but its products", 0, 0, 0);
     return SLAO_OK;
+}
+
+/* One span and one head of keys and values, on the way back. */
+static void attend_backward(const shape *sh, const place *span, int64_t head, const scratch *own,
+                            const float *queries, const float *keys, const float *values,
+                            const float *out, const float *lse, const float *d_out,
+                            slao_matrix_out d_queries, slao_matrix_out d_keys,
+                            slao_matrix_out d_values) {
+    int64_t d = sh->d, width = sh->group * d, at = head * width, kv_at = head * d;
+    float *p = own->scores[0], *dp = own->scores[1];
+    float *q = own->rows[0], *o = own->rows[1], *d_o = own->rows[2];
+    slao_matrix k = {keys + kv_at, sh->kv_width}, v = {values + kv_at, sh->kv_width};
+    FOR_BLOCKS(b, span, sh->window) {
+        int64_t rows = b.count * sh->group;
+        gather(&b, q, (slao_matrix){queries + at, sh->q_width}, width);
+        gather(&b, o, (slao_matrix){out + at, sh->q_width}, width);
+        gather(&b, d_o, (slao_matrix){d_out + at, sh->q_width}, width);
+        score_block(&b, rows, p, q, k, d);
+        score_block(&b, rows, dp, d_o, v, d);
+        for (int64_t r = 0; r < rows; r++) {
+            float *p_row = p + r * b.columns, *dp_row = dp + r * b.columns;
+            int64_t first;
+            size_t n = seen_by(&b, r / sh->group, sh->window, &first);
+            sh->vec->exp_sum(p_row + first, sh->scale, lse[lse_at(sh, &b, head, r)], n);
+            float mean = sh->vec->dot(d_o + r * d, o + r * d, (size_t)d);
+            sh->vec->softmax_backward(dp_row + first, p_row + first, sh->scale, mean, n);
+            clear_unseen(&b, p_row, first, n);
+            clear_unseen(&b, dp_row, first, n);
+        }
+        spread_block(&b, rows, (slao_matrix_out){d_keys.values + kv_at, d_keys.stride}, dp, q, d);
+        spread_block(&b, rows, (slao_matrix_out){d_values.values + kv_at, d_values.stride}, p, d_o,
+                     d);
+        mix_block(&b, rows, q, dp, k, d);
+        scatter(&b, (slao_matrix_out){d_queries.values + at, d_queries.stride}, q, width);
+    }
 }
 
 slao_status slao_attention_backward(const slao_model_config *config, int64_t window,
@@ -214,55 +306,20 @@ slao_status slao_attention_backward(const slao_model_config *config, int64_t win
                                     slao_matrix_out d_keys, slao_matrix_out d_values,
                                     slao_arena *arena) {
     slao_profile_mark profile = slao_profile_begin();
-    const slao_vec_table *vec = slao_vec();
-    int64_t d = config->head_dim, q_width = config->heads * d, kv_width = config->kv_heads * d;
-    int64_t group = config->heads / config->kv_heads, width = group * d;
-    float scale = 1.0F / sqrtf((float)d);
+    shape sh = shape_of(config, window);
     slao_arena_mark mark = slao_arena_here(arena);
-    context seen;
-    SLAO_TRY(take_context(&seen, batch, arena));
-    float *p, *dp, *q, *o, *d_o;
-    int64_t longest = longest_context(batch, &seen), most_rows = QUERY_BLOCK * group;
-    SLAO_TRY(slao_arena_take(arena, &p, (size_t)(most_rows * longest), sizeof *p));
-    SLAO_TRY(slao_arena_take(arena, &dp, (size_t)(most_rows * longest), sizeof *dp));
-    SLAO_TRY(slao_arena_take(arena, &q, (size_t)(most_rows * d), sizeof *q));
-    SLAO_TRY(slao_arena_take(arena, &o, (size_t)(most_rows * d), sizeof *o));
-    SLAO_TRY(slao_arena_take(arena, &d_o, (size_t)(most_rows * d), sizeof *d_o));
-
-    int64_t span_row = 0;
-    for (int64_t s = 0; s < batch->n_spans; span_row += batch->spans[s++].count) {
-        const slao_span *span = &batch->spans[s];
-        context_of(&seen, batch, span);
-        for (int64_t head = 0; head < config->kv_heads; head++) {
-            int64_t at = head * width, kv_at = head * d;
-            slao_matrix k = {keys + kv_at, kv_width}, v = {values + kv_at, kv_width};
-            FOR_BLOCKS(b, &seen, span, span_row, window) {
-                int64_t rows = b.count * group;
-                gather(&b, q, (slao_matrix){queries + at, q_width}, width);
-                gather(&b, o, (slao_matrix){out + at, q_width}, width);
-                gather(&b, d_o, (slao_matrix){d_out + at, q_width}, width);
-                score_block(&b, rows, p, q, k, d);
-                score_block(&b, rows, dp, d_o, v, d);
-                for (int64_t r = 0; r < rows; r++) {
-                    float *p_row = p + r * b.columns, *dp_row = dp + r * b.columns;
-                    int64_t first;
-                    size_t n = seen_by(&b, r / group, window, &first);
-                    vec->exp_sum(
-                        p_row + first, scale,
-                        lse[(b.row + r / group) * config->heads + head * group + r % group], n);
-                    float mean = vec->dot(d_o + r * d, o + r * d, (size_t)d);
-                    vec->softmax_backward(dp_row + first, p_row + first, scale, mean, n);
-                    clear_unseen(&b, p_row, first, n);
-                    clear_unseen(&b, dp_row, first, n);
-                }
-                spread_block(&b, rows, (slao_matrix_out){d_keys.values + kv_at, d_keys.stride}, dp,
-                             q, d);
-                spread_block(&b, rows, (slao_matrix_out){d_values.values + kv_at, d_values.stride},
-                             p, d_o, d);
-                mix_block(&b, rows, q, dp, k, d);
-                scatter(&b, (slao_matrix_out){d_queries.values + at, d_queries.stride}, q, width);
-            }
-        }
+    place *places;
+    scratch *all;
+    int64_t longest;
+    SLAO_TRY(take_places(&places, &longest, batch, arena));
+    SLAO_TRY(take_scratch(&all, &sh, longest, 2, 3, arena));
+    /* Spans add to the keys and values that they share, in their order. */
+#pragma omp parallel for num_threads(slao_threads_for(10 * batch->n_rows * longest * sh.q_width))  \
+    schedule(dynamic)
+    for (int64_t head = 0; head < config->kv_heads; head++) {
+        for (int64_t s = 0; s < batch->n_spans; s++)
+            attend_backward(&sh, &places[s], head, &all[slao_thread()], queries, keys, values, out,
+                            lse, d_out, d_queries, d_keys, d_values);
     }
     slao_arena_return(arena, mark);
     slao_profile_end(profile, "attention, but its products", 0, 0, 0);

@@ -1,6 +1,7 @@
 #include "model/pass_parts.h"
 
 #include "base/memory.h"
+#include "linalg/threads.h"
 #include "linalg/vec.h"
 
 #include <stdlib.h>
@@ -70,6 +71,7 @@ void slao_pass_spread_answering(const slao_pass *pass, slao_matrix_out y, const 
 void slao_pass_norm(const slao_pass *pass, int64_t rows, float *y, const float *x,
                     const float *weight, float *rms) {
     int64_t width = pass->model->config.hidden;
+#pragma omp parallel for num_threads(slao_threads_for(4 * rows * width))
     for (int64_t row = 0; row < rows; row++)
         rms[row] = slao_vec()->rms_norm(y + row * width, x + row * width, weight,
                                         (float)pass->model->config.rms_epsilon, (size_t)width);
@@ -78,12 +80,14 @@ void slao_pass_norm(const slao_pass *pass, int64_t rows, float *y, const float *
 void slao_pass_norm_again(const slao_pass *pass, int64_t rows, float *y, const float *x,
                           const float *weight, const float *rms) {
     int64_t width = pass->model->config.hidden;
+#pragma omp parallel for num_threads(slao_threads_for(2 * rows * width))
     for (int64_t row = 0; row < rows; row++)
         slao_vec()->rms_apply(y + row * width, x + row * width, weight, rms[row], (size_t)width);
 }
 
 void slao_pass_swiglu(const slao_pass *pass, int64_t rows, float *y, const float *gate_up) {
     int64_t width = pass->model->config.intermediate;
+#pragma omp parallel for num_threads(slao_threads_for(10 * rows * width))
     for (int64_t row = 0; row < rows; row++) {
         const float *gate = gate_up + 2 * row * width;
         slao_vec()->swiglu(y + row * width, gate, gate + width, (size_t)width);
@@ -92,6 +96,7 @@ void slao_pass_swiglu(const slao_pass *pass, int64_t rows, float *y, const float
 
 void slao_pass_rotate(const slao_pass *pass, slao_matrix_out x, int64_t heads, float sign) {
     int64_t d = pass->model->config.head_dim;
+#pragma omp parallel for num_threads(slao_threads_for(4 * pass->batch->n_rows * heads * d))
     for (int64_t row = 0; row < pass->batch->n_rows; row++) {
         const float *cosine = pass->cosines + row * d / 2, *sine = pass->sines + row * d / 2;
         for (int64_t head = 0; head < heads; head++)

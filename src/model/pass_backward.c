@@ -1,4 +1,5 @@
 #include "base/profile.h"
+#include "linalg/threads.h"
 #include "linalg/vec.h"
 #include "model/attention.h"
 #include "model/pass_parts.h"
@@ -26,6 +27,7 @@ static void norm_rows_backward(const slao_pass *pass, int64_t rows, float *d_str
                                const float *d_normed, const float *x, const float *weight,
                                const float *rms) {
     int64_t width = pass->model->config.hidden;
+#pragma omp parallel for num_threads(slao_threads_for(8 * rows * width))
     for (int64_t row = 0; row < rows; row++)
         slao_vec()->rms_norm_backward(d_stream + row * width, d_normed + row * width,
                                       x + row * width, weight, rms[row], (size_t)width);
@@ -55,6 +57,7 @@ static slao_status mlp_backward(slao_pass *pass, int64_t index, const slao_low_r
                                      (slao_matrix){product, width}, dy, &d_x));
     }
     if (stop != SLAO_DOWN_PROJ) {
+#pragma omp parallel for num_threads(slao_threads_for(20 * rows * width))
         for (int64_t row = 0; row < rows; row++) {
             float *gate = kept->gate_up + 2 * row * width;
             slao_vec()->swiglu_backward(gate, gate + width, d_product + row * width, (size_t)width);

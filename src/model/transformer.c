@@ -1,6 +1,7 @@
 #include "model/transformer.h"
 
 #include "base/profile.h"
+#include "linalg/threads.h"
 #include "linalg/vec.h"
 #include "model/attention.h"
 #include "model/pass_parts.h"
@@ -239,6 +240,7 @@ slao_status slao_loss(slao_pass *pass, double *losses, double gradient_scale) {
     for (int64_t first = 0; first < batch->n_answers; first += AT_A_TIME) {
         int64_t count = batch->n_answers - first < AT_A_TIME ? batch->n_answers - first : AT_A_TIME;
         SLAO_TRY(slao_logits(pass, first, count, logits));
+#pragma omp parallel for num_threads(slao_threads_for(10 * count * vocabulary))
         for (int64_t i = 0; i < count; i++)
             losses[first + i] = cross_entropy(logits + i * vocabulary, vocabulary,
                                               batch->answer_ids[first + i], gradient_scale);

@@ -1,5 +1,6 @@
 #include "sweep/provenance.h"
 
+#include "linalg/threads.h"
 #include "linalg/vec.h"
 
 #include <cblas.h>
@@ -52,6 +53,6 @@ slao_status slao_machine_describe(slao_machine *machine) {
     /* Of the CPU only the vector level: which model it is changes no bit. */
     snprintf(machine->bits, sizeof machine->bits, "%s, vector level %s", machine->blas,
              slao_vec()->name);
-    machine->threads = openblas_get_num_threads();
+    machine->threads = slao_threads();
     return SLAO_OK;
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Whole sweeps of a small random model on the quickstart's suite: the same fingerprint for 1, 2 and 3 ranks and without
+# Whole sweeps of a small random model on the quickstart's suite: the same fingerprint for 1, 2 and 3 ranks, without
 # mpirun, and after kills and drains; finished steps are kept, shared ones run once; slao collect and slao-analysis
 # read what is left. The full disk, the bad output folder and the failing trial give their exit codes.
 set -euo pipefail
@@ -63,6 +63,16 @@ finetunes = sum(kind == b"finetune" for kind in steps["kind"])
 assert finetunes == 2 * (3 + 2 * 4), finetunes
 assert len(set(steps["key"])) == len(steps)
 PY
+
+echo "== 1 and 2 threads: the same results"
+for threads in 1 2; do
+  expect 0 "$SLAO" sweep "$work/spec.json" -o "$work/t$threads.h5" --threads "$threads" --set 'sweep.method=["slao"]' \
+    --set 'sweep.order=[["quiz","desks"]]' --set 'sweep.seed=[0]' --set evaluate.references=[]
+  fingerprint >"$work/t$threads"
+done
+cmp "$work/t1" "$work/t2" || fail "2 threads change the results"
+expect 2 "$SLAO" sweep "$work/spec.json" -o "$work/t0.h5" --threads 0
+grep -q "the number of threads must be at least 1" "$work/stderr" || fail "no word of the threads"
 
 echo "== killed, drained: the same results"
 store=$work/torn.store

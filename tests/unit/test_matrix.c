@@ -3,6 +3,7 @@
 
 #include "base/random.h"
 #include "linalg/matrix.h"
+#include "linalg/threads.h"
 
 #include <math.h>
 
@@ -52,6 +53,49 @@ static void test_transposed_products(void **state) {
     }
 }
 
+typedef void product_function(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n,
+                              int64_t k, float alpha, float beta);
+
+/* Results so wide that they are cut into pieces, the last of them narrower: the sums are right, and
+ * the same bits by any number of threads. a_rows, b_rows: are a and b stored with m and n rows? */
+static void check_wide(product_function *multiply, int64_t m, int64_t n, bool a_rows, bool b_rows) {
+    enum { DEPTH = 70, MOST_M = 27, MOST_N = 4200 };
+    static float x[MOST_M * DEPTH], y[MOST_N * DEPTH], first[MOST_M * MOST_N],
+        again[MOST_M * MOST_N];
+    assert_true(m <= MOST_M && n <= MOST_N);
+    fill(x, sizeof x / sizeof *x, "x");
+    fill(y, sizeof y / sizeof *y, "y");
+    slao_matrix left = {x, a_rows ? DEPTH : m}, right = {y, b_rows ? DEPTH : n};
+    for (int threads = 1; threads <= 4; threads++) {
+        assert_ok(slao_threads_set(threads));
+        multiply((slao_matrix_out){threads == 1 ? first : again, n}, left, right, m, n, DEPTH, 1,
+                 0);
+        if (threads > 1)
+            assert_memory_equal(again, first, (size_t)(m * n) * sizeof *first);
+    }
+    assert_ok(slao_threads_set(1));
+    for (int64_t i = 0; i < m; i++) {
+        for (int64_t j = 0; j < n; j++) {
+            double sum = 0;
+            for (int64_t l = 0; l < DEPTH; l++)
+                sum += (double)x[a_rows ? i * DEPTH + l : l * m + i] *
+                       (double)y[b_rows ? j * DEPTH + l : l * n + j];
+            assert_near((double)first[i * n + j], sum, 1e-5);
+        }
+    }
+}
+
+static void test_wide_products(void **state) {
+    (void)state;
+    static const int64_t columns[] = {511, 512, 577, 2047, 4096, 4200};
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
+        check_wide(slao_multiply_transposed, 27, columns[i], true, true); /* by BLAS */
+        check_wide(slao_multiply_transposed, 5, columns[i], true, true);  /* by dot products */
+        check_wide(slao_multiply, 27, columns[i], true, false);
+        check_wide(slao_transposed_multiply, 8, columns[i], false, false);
+    }
+}
+
 /* beta 0 overwrites, whatever was there */
 static void test_overwriting(void **state) {
     (void)state;
@@ -65,6 +109,7 @@ static void test_overwriting(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_transposed_products),
+        cmocka_unit_test(test_wide_products),
         cmocka_unit_test(test_overwriting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

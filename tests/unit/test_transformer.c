@@ -4,6 +4,7 @@
 #include "tiny_model.h"
 
 #include "data/packing.h"
+#include "linalg/threads.h"
 #include "model/transformer.h"
 
 static const int32_t texts[6][12] = {
@@ -32,12 +33,18 @@ typedef struct {
     float *gradients;
 } fixture;
 
-static fixture fixture_new(const slao_module *modules, int n_modules, double dropout) {
-    fixture f = {.model = tiny_model_new(), .lora = tiny_lora_new(modules, n_modules, dropout)};
+static fixture fixture_of(const slao_model_config *config, const slao_module *modules,
+                          int n_modules, double dropout) {
+    fixture f = {.model = random_model_new(config),
+                 .lora = random_lora_new(config, modules, n_modules, dropout)};
     assert_ok(slao_pass_new(&f.pass, f.model));
     assert_ok(slao_arena_new(&f.arena));
     assert_ok(slao_allocate(&f.gradients, (size_t)f.lora->n_values, sizeof *f.gradients));
     return f;
+}
+
+static fixture fixture_new(const slao_module *modules, int n_modules, double dropout) {
+    return fixture_of(&tiny_config, modules, n_modules, dropout);
 }
 
 static void fixture_free(fixture *f) {
@@ -55,7 +62,7 @@ static double loss_of(fixture *f, slao_sharing sharing, bool with_gradient) {
     const uint64_t *noise = f->lora->settings.dropout > 0 ? names : NULL;
     assert_ok(slao_pack(&packed, sequences, 6, sharing, noise, f->arena));
     slao_low_ranks view;
-    assert_ok(slao_lora_view(&view, f->lora, f->gradients, &tiny_config));
+    assert_ok(slao_lora_view(&view, f->lora, f->gradients, &f->model->config));
     view.noise_seed = 99;
     assert_ok(slao_forward_training(f->pass, &packed.batch, &view));
     double losses[32], sum = 0;
@@ -145,6 +152,33 @@ static void test_sharing_changes_nothing(void **state) {
     }
     assert_true(norm > 0);
     assert_near(sqrt(difference / norm), 0, 1e-5);
+    free(gradients);
+    fixture_free(&f);
+}
+
+/* On a model wide enough for every loop to be divided. */
+static void test_threads_change_no_bit(void **state) {
+    (void)state;
+    slao_model_config wide = tiny_config;
+    wide.hidden = 576;
+    wide.head_dim = 96;
+    wide.heads = 6;
+    wide.kv_heads = 3;
+    wide.intermediate = 600;
+    wide.vocabulary = 4200;
+    fixture f = fixture_of(&wide, all_modules, 7, 0);
+    double loss = loss_of(&f, SLAO_SHARE_PREFIXES, true);
+    size_t bytes = (size_t)f.lora->n_values * sizeof *f.gradients;
+    float *gradients;
+    assert_ok(slao_allocate(&gradients, (size_t)f.lora->n_values, sizeof *gradients));
+    memcpy(gradients, f.gradients, bytes);
+    for (int threads = 2; threads <= 5; threads++) {
+        assert_ok(slao_threads_set(threads));
+        double again = loss_of(&f, SLAO_SHARE_PREFIXES, true);
+        assert_memory_equal(&again, &loss, sizeof loss);
+        assert_memory_equal(f.gradients, gradients, bytes);
+    }
+    assert_ok(slao_threads_set(1));
     free(gradients);
     fixture_free(&f);
 }
@@ -288,6 +322,7 @@ int main(void) {
         cmocka_unit_test(test_gradients_of_each_module_alone),
         cmocka_unit_test(test_gradients_under_dropout),
         cmocka_unit_test(test_sharing_changes_nothing),
+        cmocka_unit_test(test_threads_change_no_bit),
         cmocka_unit_test(test_shared_rows_are_counted_once),
         cmocka_unit_test(test_decoding_equals_whole_sequences),
         cmocka_unit_test(test_decoding_in_a_window),

@@ -30,24 +30,34 @@ static inline void fill_random(float *values, int64_t count, double deviation, c
         values[i] = (float)(deviation * slao_random_normal(&random));
 }
 
-static inline slao_model *tiny_model_new(void) {
+static inline slao_model *random_model_new(const slao_model_config *config) {
     slao_model *model;
-    assert_ok(slao_model_new(&model, &tiny_config, NULL));
+    assert_ok(slao_model_new(&model, config, NULL));
     int64_t count;
-    assert_ok(slao_model_n_values(&tiny_config, &count));
+    assert_ok(slao_model_n_values(config, &count));
     fill_random(model->owned, count, 0.2, "weights");
     return model;
 }
 
-/* An adapter on the named modules (all of them for NULL), both factors random. */
-static inline slao_lora *tiny_lora_new(const slao_module *modules, int n_modules, double dropout) {
+static inline slao_model *tiny_model_new(void) {
+    return random_model_new(&tiny_config);
+}
+
+/* An adapter on the named modules, both factors random. */
+static inline slao_lora *random_lora_new(const slao_model_config *config,
+                                         const slao_module *modules, int n_modules,
+                                         double dropout) {
     slao_lora_settings settings = {.rank = 3, .alpha = 6, .dropout = dropout};
     for (int i = 0; i < n_modules; i++)
         settings.targets[modules[i]] = true;
     slao_lora *lora;
-    assert_ok(slao_lora_new(&lora, &settings, &tiny_config));
+    assert_ok(slao_lora_new(&lora, &settings, config));
     fill_random(lora->values, lora->n_values, 0.3, "adapter");
     return lora;
+}
+
+static inline slao_lora *tiny_lora_new(const slao_module *modules, int n_modules, double dropout) {
+    return random_lora_new(&tiny_config, modules, n_modules, dropout);
 }
 
 #endif
