@@ -49,6 +49,13 @@ void slao_unmap_file(slao_mapping *mapping) {
     *mapping = (slao_mapping){0};
 }
 
+void slao_let_go(const void *bytes, size_t size) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)bytes;
+    uintptr_t first = (begin + page - 1) / page * page, end = (begin + size) / page * page;
+    if (first < end) /* an advice: where the system does not follow it, nothing else changes */
+        (void)madvise((void *)first, end - first, MADV_DONTNEED);
+}
+
 slao_status slao_read_text(char **text, size_t *size, const char *path) {
     *text = NULL;
     slao_mapping mapping;

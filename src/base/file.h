@@ -15,6 +15,10 @@ typedef struct {
 slao_status slao_map_file(slao_mapping *mapping, const char *path);
 void slao_unmap_file(slao_mapping *mapping); /* a zeroed mapping is allowed */
 
+/* The whole pages among `size` bytes of a mapping no longer count as this process's memory; they
+ * come back when they are read again. */
+void slao_let_go(const void *bytes, size_t size);
+
 /* The whole file as NUL-terminated text (the file may hold NULs: see *size, which may be NULL). The
  * caller frees *text. */
 slao_status slao_read_text(char **text, size_t *size, const char *path);

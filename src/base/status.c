@@ -87,3 +87,19 @@ const char *slao_nearest(const char *word, const char *const *names) {
     }
     return nearest;
 }
+
+slao_status slao_check_name(const char *value, const char *const *names, const char *where,
+                            const char *key) {
+    char list[512] = ""; /* a longer one is cut */
+    size_t at = 0;
+    for (const char *const *name = names; *name; name++) {
+        if (!value || strcmp(value, *name) == 0)
+            return SLAO_OK;
+        int length = snprintf(list + at, sizeof list - at, "%s%s", name > names ? ", " : "", *name);
+        at = at + (size_t)length < sizeof list ? at + (size_t)length : sizeof list - 1;
+    }
+    const char *nearest = slao_nearest(value, names);
+    return slao_fail(SLAO_BAD_INPUT, "%s%s cannot be \"%s\"%s%s%s (it is one of: %s)", where, key,
+                     value, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+                     nearest ? "\"?" : "", list);
+}

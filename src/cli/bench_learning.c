@@ -19,7 +19,7 @@
 #include <sys/resource.h>
 
 typedef struct {
-    const char *model, *adapter, *tasks;
+    const char *model, *adapter, *weights, *tasks;
     slao_benchmark_settings benchmark;
     slao_train_settings train;
     slao_score_settings score;
@@ -284,7 +284,7 @@ static slao_status run_all(bench *b) {
 static slao_status run(const choices *chosen, measure *how) {
     slao_loaded loaded;
     bench b = {.chosen = chosen, .loaded = &loaded, .measure = how};
-    slao_status status = slao_load(&loaded, chosen->model, chosen->adapter, true);
+    slao_status status = slao_load(&loaded, chosen->model, chosen->adapter, chosen->weights, true);
     if (status == SLAO_OK && chosen->json && !(b.root = cJSON_CreateObject()))
         status = slao_fail(SLAO_NO_RESOURCE, "out of memory for a JSON object");
     if (status == SLAO_OK)
@@ -316,6 +316,7 @@ static slao_status parse_and_run(int argc, char **argv, bool train) {
          &c.benchmark.format, false},
         {"--tasks", NULL, SLAO_OPTION_TEXT, "A,B", "tasks, one after another", &c.tasks, true},
         {"--adapter", NULL, SLAO_OPTION_TEXT, "DIR", "PEFT LoRA adapter", &c.adapter, false},
+        SLAO_OPTION_WEIGHTS(&c.weights),
         {"--examples", NULL, SLAO_OPTION_INTEGER, "N", "examples of each task (80)", &c.examples,
          false},
         {"--max-length", NULL, SLAO_OPTION_INTEGER, "N", "longer examples are cut (512)",

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 typedef struct {
-    const char *model, *adapter, *task;
+    const char *model, *adapter, *weights, *task;
     slao_benchmark_settings benchmark;
     slao_score_settings score;
     int64_t max_length;
@@ -93,7 +93,7 @@ static slao_status evaluate(eval_choices *choices) {
     slao_test_set *set = NULL;
     slao_status status = slao_task_load(&task, &choices->benchmark, choices->task);
     if (status == SLAO_OK)
-        status = slao_load(&loaded, choices->model, choices->adapter, true);
+        status = slao_load(&loaded, choices->model, choices->adapter, choices->weights, true);
     if (status == SLAO_OK) {
         if (!choices->score.score)
             choices->score.score = task->score;
@@ -114,6 +114,7 @@ slao_status slao_command_eval(int argc, char **argv) {
     const slao_option options[] = {
         {"--model", NULL, SLAO_OPTION_TEXT, "M", "model folder or GGUF file", &c.model, true},
         {"--adapter", NULL, SLAO_OPTION_TEXT, "DIR", "PEFT LoRA adapter", &c.adapter, false},
+        SLAO_OPTION_WEIGHTS(&c.weights),
         {"--benchmark", NULL, SLAO_OPTION_TEXT, "DIR", "folder of the benchmark", &c.benchmark.path,
          true},
         {"--format", NULL, SLAO_OPTION_TEXT, "NAME", "its layout: cl_benchmark (default), superni",

@@ -1,10 +1,12 @@
 #include "cli/loaded.h"
 
 slao_status slao_load(slao_loaded *loaded, const char *model, const char *adapter,
-                      bool with_tokenizer) {
+                      const char *weights, bool with_tokenizer) {
     *loaded = (slao_loaded){0};
+    SLAO_TRY(slao_check_name(weights, slao_weights_names, "", "--weights"));
     SLAO_TRY(slao_checkpoint_open(&loaded->checkpoint, model));
-    SLAO_TRY(slao_model_load(&loaded->model, loaded->checkpoint));
+    SLAO_TRY(slao_model_load(&loaded->model, loaded->checkpoint,
+                             weights ? slao_weights_by_name(weights) : SLAO_WEIGHTS_AUTO));
     SLAO_TRY(slao_pass_new(&loaded->pass, loaded->model));
     if (with_tokenizer)
         SLAO_TRY(slao_tokenizer_load(&loaded->tokenizer, model));

@@ -309,16 +309,40 @@ static void expand_interleaved(const slao_tensor *tensor, int64_t heads, float *
     }
 }
 
+static slao_status find(const slao_checkpoint *checkpoint, const char *name,
+                        const slao_tensor **tensor) {
+    *tensor = slao_tensor_list_find(&checkpoint->tensors, name);
+    return *tensor ? SLAO_OK : slao_fail(SLAO_BAD_INPUT, "the model has no tensor %s", name);
+}
+
 slao_status slao_checkpoint_expand(const slao_checkpoint *checkpoint, const char *name,
                                    float *values) {
-    const slao_tensor *tensor = slao_tensor_list_find(&checkpoint->tensors, name);
-    if (!tensor)
-        return slao_fail(SLAO_BAD_INPUT, "the model has no tensor %s", name);
+    const slao_tensor *tensor;
+    SLAO_TRY(find(checkpoint, name, &tensor));
     int64_t heads = checkpoint->interleaved[tensor - checkpoint->tensors.tensors];
     if (heads)
         expand_interleaved(tensor, heads, values);
     else
         slao_expand(values, tensor->dtype, tensor->data, slao_tensor_count(tensor));
+    return SLAO_OK;
+}
+
+slao_status slao_checkpoint_expand_rows(const slao_checkpoint *checkpoint, const char *name,
+                                        int64_t first, int64_t count, float *values) {
+    const slao_tensor *tensor;
+    SLAO_TRY(find(checkpoint, name, &tensor));
+    SLAO_INVARIANT(!checkpoint->interleaved[tensor - checkpoint->tensors.tensors] &&
+                   tensor->n_dims == 2 && first >= 0 && first + count <= tensor->shape[0]);
+    size_t row_bytes = tensor->bytes / (size_t)tensor->shape[0];
+    slao_expand(values, tensor->dtype, tensor->data + (size_t)first * row_bytes,
+                count * tensor->shape[1]);
+    return SLAO_OK;
+}
+
+slao_status slao_checkpoint_let_go(const slao_checkpoint *checkpoint, const char *name) {
+    const slao_tensor *tensor;
+    SLAO_TRY(find(checkpoint, name, &tensor));
+    slao_let_go(tensor->data, tensor->bytes);
     return SLAO_OK;
 }
 
@@ -364,6 +388,7 @@ slao_status slao_checkpoint_hash(const slao_checkpoint *checkpoint, slao_hash *h
         for (int j = 0; j < tensor->n_dims; j++)
             slao_hash_integer(hasher, tensor->shape[j]);
         slao_hash_bytes(hasher, tensor->data, tensor->bytes);
+        slao_let_go(tensor->data, tensor->bytes);
     }
     *hash = slao_hash_value(hasher);
     slao_hasher_free(hasher);

@@ -42,6 +42,15 @@ const slao_tensor_list *slao_checkpoint_tensors(const slao_checkpoint *checkpoin
 slao_status slao_checkpoint_expand(const slao_checkpoint *checkpoint, const char *name,
                                    float *values);
 
+/* The same of `count` rows of a matrix from row `first` on, as they lie in the file: for matrices
+ * whose rows are not interleaved. */
+slao_status slao_checkpoint_expand_rows(const slao_checkpoint *checkpoint, const char *name,
+                                        int64_t first, int64_t count, float *values);
+
+/* The tensor is not read again soon: the pages of its mapping no longer count as this process's
+ * memory. */
+slao_status slao_checkpoint_let_go(const slao_checkpoint *checkpoint, const char *name);
+
 /* Hash of all that a forward pass depends on: the config, and name, type, shape and bytes of each
  * tensor. Reads the whole file. The tokenizer is not part of it. */
 slao_status slao_checkpoint_hash(const slao_checkpoint *checkpoint, slao_hash *hash);

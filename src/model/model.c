@@ -7,11 +7,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *const slao_weights_names[] = {"auto", "fp32", "file", NULL};
+
+slao_weights slao_weights_by_name(const char *name) {
+    slao_weights weights = SLAO_WEIGHTS_AUTO;
+    while (strcmp(slao_weights_names[weights], name) != 0)
+        SLAO_INVARIANT(slao_weights_names[++weights]);
+    return weights;
+}
+
+static const char embedding_name[] = "model.embed_tokens.weight", head_name[] = "lm_head.weight";
+enum { NAME = 96 };
+
+static void module_name(char name[NAME], int64_t layer, slao_module module, const char *part) {
+    snprintf(name, NAME, "model.layers.%lld.%s.%s", (long long)layer, slao_module_path(module),
+             part);
+}
+
 /* The one walk over a model's tensors: counting, carving and filling share it. */
 typedef struct {
     float *values;                     /* NULL: count only */
     int64_t n_values;                  /* so far */
     const slao_checkpoint *checkpoint; /* NULL: carve only */
+    bool vectors_only;                 /* the matrices stay in the file */
 } walk;
 
 static slao_status add(int64_t *n_values, int64_t count) {
@@ -30,10 +48,24 @@ static slao_status take(walk *w, const float **place, int64_t count, bool stacke
     SLAO_TRY(add(&w->n_values, gap));
     if (w->values) {
         *place = w->values + w->n_values;
-        if (w->checkpoint)
+        if (w->checkpoint) {
             SLAO_TRY(slao_checkpoint_expand(w->checkpoint, name, w->values + w->n_values));
+            SLAO_TRY(slao_checkpoint_let_go(w->checkpoint, name));
+        }
     }
     return add(&w->n_values, count);
+}
+
+static slao_status take_matrix(walk *w, const float **place, int64_t rows, int64_t columns,
+                               bool stacked, const char *name) {
+    int64_t count;
+    if (__builtin_mul_overflow(rows, columns, &count))
+        return slao_fail(SLAO_BAD_INPUT, "%s would have %lld x %lld values", name, (long long)rows,
+                         (long long)columns);
+    if (!w->vectors_only)
+        return take(w, place, count, stacked, name);
+    *place = NULL;
+    return SLAO_OK;
 }
 
 /* The biases of q, k and v, stacked like their weights. */
@@ -41,10 +73,9 @@ static slao_status walk_biases(walk *w, slao_layer *layer, const slao_model_conf
                                int64_t index) {
     for (slao_module module = SLAO_Q_PROJ; module <= SLAO_V_PROJ; module++) {
         int64_t d_out, d_in;
-        char name[96];
+        char name[NAME];
         slao_module_shape(config, module, &d_out, &d_in);
-        snprintf(name, sizeof name, "model.layers.%lld.%s.bias", (long long)index,
-                 slao_module_path(module));
+        module_name(name, index, module, "bias");
         const float *part;
         const float **place = module == SLAO_Q_PROJ ? &layer->qkv_bias : &part;
         SLAO_TRY(take(w, place, d_out, module != SLAO_Q_PROJ, name));
@@ -52,9 +83,17 @@ static slao_status walk_biases(walk *w, slao_layer *layer, const slao_model_conf
     return SLAO_OK;
 }
 
+/* The module whose product computes this one: they share their input, and their rows are stacked.
+ */
+static slao_module first_of_stack(slao_module module) {
+    if (module == SLAO_UP_PROJ)
+        return SLAO_GATE_PROJ;
+    return module < SLAO_O_PROJ ? SLAO_Q_PROJ : module;
+}
+
 static slao_status walk_layer(walk *w, slao_layer *layer, const slao_model_config *config,
                               int64_t index) {
-    char name[96];
+    char name[NAME];
     snprintf(name, sizeof name, "model.layers.%lld.input_layernorm.weight", (long long)index);
     SLAO_TRY(take(w, &layer->input_norm, config->hidden, false, name));
     for (slao_module module = 0; module < SLAO_N_MODULES; module++) {
@@ -63,15 +102,11 @@ static slao_status walk_layer(walk *w, slao_layer *layer, const slao_model_confi
                      (long long)index);
             SLAO_TRY(take(w, &layer->post_norm, config->hidden, false, name));
         }
-        int64_t d_out, d_in, count;
+        int64_t d_out, d_in;
         slao_module_shape(config, module, &d_out, &d_in);
-        if (__builtin_mul_overflow(d_out, d_in, &count))
-            return slao_fail(SLAO_BAD_INPUT, "%s would have %lld x %lld values",
-                             slao_module_name(module), (long long)d_out, (long long)d_in);
-        snprintf(name, sizeof name, "model.layers.%lld.%s.weight", (long long)index,
-                 slao_module_path(module));
-        bool stacked = module == SLAO_K_PROJ || module == SLAO_V_PROJ || module == SLAO_UP_PROJ;
-        SLAO_TRY(take(w, &layer->weights[module], count, stacked, name));
+        module_name(name, index, module, "weight");
+        SLAO_TRY(take_matrix(w, &layer->weights[module], d_out, d_in,
+                             first_of_stack(module) != module, name));
     }
     layer->qkv_bias = NULL;
     return config->family && config->family->qkv_bias ? walk_biases(w, layer, config, index)
@@ -79,52 +114,67 @@ static slao_status walk_layer(walk *w, slao_layer *layer, const slao_model_confi
 }
 
 static slao_status walk_model(walk *w, slao_model *model, const slao_model_config *config) {
-    int64_t table;
-    if (__builtin_mul_overflow(config->vocabulary, config->hidden, &table))
-        return slao_fail(SLAO_BAD_INPUT, "a vocabulary of %lld x %lld is too large",
-                         (long long)config->vocabulary, (long long)config->hidden);
-    SLAO_TRY(take(w, &model->embedding, table, false, "model.embed_tokens.weight"));
+    int64_t vocabulary = config->vocabulary, hidden = config->hidden;
+    SLAO_TRY(take_matrix(w, &model->embedding, vocabulary, hidden, false, embedding_name));
     for (int64_t i = 0; i < config->layers; i++) {
         slao_layer counted;
         SLAO_TRY(walk_layer(w, model->layers ? &model->layers[i] : &counted, config, i));
     }
-    SLAO_TRY(take(w, &model->final_norm, config->hidden, false, "model.norm.weight"));
-    if (config->tied_head)
-        model->head = model->embedding;
-    else
-        SLAO_TRY(take(w, &model->head, table, false, "lm_head.weight"));
+    SLAO_TRY(take(w, &model->final_norm, hidden, false, "model.norm.weight"));
+    if (!config->tied_head)
+        return take_matrix(w, &model->head, vocabulary, hidden, false, head_name);
+    model->head = model->embedding;
     return SLAO_OK;
 }
 
-slao_status slao_model_n_values(const slao_model_config *config, int64_t *n_values) {
-    walk w = {0};
+static slao_status count_values(const slao_model_config *config, bool vectors_only,
+                                int64_t *n_values) {
+    walk w = {.vectors_only = vectors_only};
     slao_model counted = {0};
     SLAO_TRY(walk_model(&w, &counted, config));
     *n_values = w.n_values;
     return SLAO_OK;
 }
 
-static slao_status build(slao_model *model, float *values) {
-    const slao_model_config *config = &model->config;
+slao_status slao_model_n_values(const slao_model_config *config, int64_t *n_values) {
+    return count_values(config, false, n_values);
+}
+
+slao_status slao_weights_decide(slao_weights *weights, const slao_model_config *config) {
+    const int64_t most_bytes = INT64_C(8) << 30;
+    if (*weights != SLAO_WEIGHTS_AUTO)
+        return SLAO_OK;
+    int64_t n_values;
+    SLAO_TRY(slao_model_n_values(config, &n_values));
+    *weights =
+        n_values <= most_bytes / (int64_t)sizeof(float) ? SLAO_WEIGHTS_FP32 : SLAO_WEIGHTS_FILE;
+    return SLAO_OK;
+}
+
+static slao_status build(slao_model *model, const slao_model_config *config, float *values) {
+    model->config = *config;
     SLAO_TRY(slao_allocate(&model->layers, (size_t)config->layers, sizeof *model->layers));
+    bool vectors_only = model->file != NULL;
     if (!values) {
         int64_t n_values;
-        SLAO_TRY(slao_model_n_values(config, &n_values));
+        SLAO_TRY(count_values(config, vectors_only, &n_values));
         SLAO_TRY_IN(slao_allocate(&model->owned, (size_t)n_values, sizeof *model->owned),
-                    "the base model's weights in fp32");
+                    "the base model's weights in fp32 (\"weights\": \"file\" leaves them in the "
+                    "file's precision)");
         values = model->owned;
     }
-    walk w = {.values = values};
+    walk w = {.values = values, .checkpoint = model->file, .vectors_only = vectors_only};
     SLAO_TRY(walk_model(&w, model, config));
     SLAO_TRY(slao_allocate(&model->rope_frequencies, (size_t)config->head_dim / 2, sizeof(float)));
     slao_rope_frequencies(model->rope_frequencies, config);
     return SLAO_OK;
 }
 
-slao_status slao_model_new(slao_model **model, const slao_model_config *config, float *values) {
+static slao_status new_model(slao_model **model, const slao_model_config *config, float *values,
+                             const slao_checkpoint *file) {
     SLAO_TRY(slao_allocate(model, 1, sizeof **model));
-    (*model)->config = *config;
-    slao_status status = build(*model, values);
+    (*model)->file = file;
+    slao_status status = build(*model, config, values);
     if (status != SLAO_OK) {
         slao_model_free(*model);
         *model = NULL;
@@ -132,13 +182,26 @@ slao_status slao_model_new(slao_model **model, const slao_model_config *config, 
     return status;
 }
 
+slao_status slao_model_new(slao_model **model, const slao_model_config *config, float *values) {
+    return new_model(model, config, values, NULL);
+}
+
+slao_status slao_model_open(slao_model **model, const slao_checkpoint *checkpoint) {
+    return new_model(model, slao_checkpoint_config(checkpoint), NULL, checkpoint);
+}
+
 slao_status slao_model_fill(slao_model *model, const slao_checkpoint *checkpoint) {
     walk w = {.values = (float *)(uintptr_t)model->embedding, .checkpoint = checkpoint};
     return walk_model(&w, model, &model->config);
 }
 
-slao_status slao_model_load(slao_model **model, const slao_checkpoint *checkpoint) {
-    SLAO_TRY(slao_model_new(model, slao_checkpoint_config(checkpoint), NULL));
+slao_status slao_model_load(slao_model **model, const slao_checkpoint *checkpoint,
+                            slao_weights weights) {
+    const slao_model_config *config = slao_checkpoint_config(checkpoint);
+    SLAO_TRY(slao_weights_decide(&weights, config));
+    if (weights == SLAO_WEIGHTS_FILE)
+        return slao_model_open(model, checkpoint);
+    SLAO_TRY(slao_model_new(model, config, NULL));
     slao_status status = slao_model_fill(*model, checkpoint);
     if (status != SLAO_OK) {
         slao_model_free(*model);
@@ -154,4 +217,60 @@ void slao_model_free(slao_model *model) {
     free(model->owned);
     free(model->layers);
     free(model);
+}
+
+/* ---- Matrices, wherever they are ---- */
+
+int64_t slao_model_scratch(const slao_model *model) {
+    if (!model->file)
+        return 0;
+    const slao_model_config *config = &model->config;
+    int64_t most = slao_model_head_block(config) * config->hidden, stack = 0;
+    for (slao_module module = 0; module < SLAO_N_MODULES; module++) {
+        int64_t d_out, d_in;
+        slao_module_shape(config, module, &d_out, &d_in);
+        stack = first_of_stack(module) == module ? d_out * d_in : stack + d_out * d_in;
+        most = stack > most ? stack : most;
+    }
+    return most;
+}
+
+slao_status slao_model_weights(const slao_model *model, int64_t layer, slao_module module,
+                               float *scratch, const float **weights) {
+    SLAO_INVARIANT(first_of_stack(module) == module);
+    *weights = model->file ? scratch : model->layers[layer].weights[module];
+    for (slao_module m = module; model->file && m < SLAO_N_MODULES && first_of_stack(m) == module;
+         m++) {
+        char name[NAME];
+        int64_t d_out, d_in;
+        module_name(name, layer, m, "weight");
+        SLAO_TRY(slao_checkpoint_expand(model->file, name, scratch));
+        slao_module_shape(&model->config, m, &d_out, &d_in);
+        scratch += d_out * d_in;
+    }
+    return SLAO_OK;
+}
+
+int64_t slao_model_head_block(const slao_model_config *config) {
+    enum { VALUES = 1 << 22 };
+    return config->hidden < VALUES ? VALUES / config->hidden : 1;
+}
+
+slao_status slao_model_head(const slao_model *model, int64_t first, int64_t count, float *scratch,
+                            const float **rows) {
+    if (!model->file) {
+        *rows = model->head + first * model->config.hidden;
+        return SLAO_OK;
+    }
+    *rows = scratch;
+    return slao_checkpoint_expand_rows(
+        model->file, model->config.tied_head ? embedding_name : head_name, first, count, scratch);
+}
+
+slao_status slao_model_embed(const slao_model *model, int64_t id, float *row) {
+    int64_t hidden = model->config.hidden;
+    if (model->file)
+        return slao_checkpoint_expand_rows(model->file, embedding_name, id, 1, row);
+    memcpy(row, model->embedding + id * hidden, (size_t)hidden * sizeof *row);
+    return SLAO_OK;
 }

@@ -1,10 +1,14 @@
-/* The frozen weights of a Llama-family transformer in fp32, in one allocation.
+/* The frozen weights of a Llama-family transformer.
  *
  *   embedding  vocabulary x hidden
  *   per layer  input norm (hidden), q, k, v (stacked: one matrix of q+k+v rows), o,
  *              post-attention norm (hidden), gate, up (stacked), down; in families that have it
  *              the bias of q, k, v (stacked)
  *   final norm (hidden); head (vocabulary x hidden, or the embedding itself when tied)
+ *
+ * Either all of them lie in memory in fp32, in one allocation; or only the vectors do, and the
+ * matrices stay in the mapped file, in the file's precision, each expanded when it is used. The
+ * expansion is exact and the products are the same: both give the same bits.
  */
 #ifndef SLAO_MODEL_MODEL_H
 #define SLAO_MODEL_MODEL_H
@@ -12,35 +16,71 @@
 #include "model/checkpoint.h"
 #include "model/config.h"
 
+/* Where the matrices are. AUTO: in memory if all weights in fp32 take at most 8 GiB. */
+typedef enum { SLAO_WEIGHTS_AUTO, SLAO_WEIGHTS_FP32, SLAO_WEIGHTS_FILE } slao_weights;
+extern const char *const slao_weights_names[];       /* "auto", "fp32", "file", NULL */
+slao_weights slao_weights_by_name(const char *name); /* one of them */
+
 typedef struct {
     const float *input_norm, *post_norm;
-    const float *
-        weights[SLAO_N_MODULES]; /* d_out x d_in each; q, k, v and gate, up lie one after another */
-    const float *qkv_bias;       /* q + k + v widths; NULL where there is none */
+    const float *weights[SLAO_N_MODULES]; /* d_out x d_in each; q, k, v and gate, up lie one after
+                                             another; NULL in a model of matrices in the file */
+    const float *qkv_bias;                /* q + k + v widths; NULL where there is none */
 } slao_layer;
 
 typedef struct {
     slao_model_config config;
-    const float *embedding, *final_norm, *head;
+    const float *embedding, *head; /* NULL in a model of matrices in the file */
+    const float *final_norm;
     slao_layer *layers;
-    float *rope_frequencies; /* head_dim / 2 */
-    float *owned;            /* the values, if slao_model_new allocated them */
+    float *rope_frequencies;     /* head_dim / 2 */
+    float *owned;                /* the values, if slao_model_new or _open allocated them */
+    const slao_checkpoint *file; /* where the matrices are; NULL: in memory */
 } slao_model;
 
 /* How many fp32 values the model of this config has. */
 slao_status slao_model_n_values(const slao_model_config *config, int64_t *n_values);
 
-/* A model over `values` (n_values of them, 64-byte aligned, which must outlive it), or over memory
- * of its own if `values` is NULL. The weights are whatever the memory holds. */
+/* FP32 or FILE: AUTO is decided by the size of the model. */
+slao_status slao_weights_decide(slao_weights *weights, const slao_model_config *config);
+
+/* A model in fp32 over `values` (n_values of them, 64-byte aligned, which must outlive it), or over
+ * memory of its own if `values` is NULL. The weights are whatever the memory holds. */
 slao_status slao_model_new(slao_model **model, const slao_model_config *config, float *values);
 
-/* Expands the checkpoint's tensors into the model's memory. Done by one process where several share
- * it. */
+/* Expands the checkpoint's tensors into the memory of a model in fp32; their pages in the file's
+ * mapping are let go. Done by one process where several share it. */
 slao_status slao_model_fill(slao_model *model, const slao_checkpoint *checkpoint);
 
-/* new + fill into memory of its own */
-slao_status slao_model_load(slao_model **model, const slao_checkpoint *checkpoint);
+/* A model whose matrices stay in the checkpoint, which must outlive it. Processes that open the
+ * same files share them. */
+slao_status slao_model_open(slao_model **model, const slao_checkpoint *checkpoint);
+
+/* open, or new and fill into memory of its own, as `weights` says */
+slao_status slao_model_load(slao_model **model, const slao_checkpoint *checkpoint,
+                            slao_weights weights);
 
 void slao_model_free(slao_model *model); /* NULL is allowed */
+
+/* ---- Matrices, wherever they are ----
+ *
+ * `scratch` holds slao_model_scratch values, and what was given out of it before is overwritten. */
+
+int64_t slao_model_scratch(const slao_model *model); /* 0: matrices are in memory */
+
+/* The weights of a layer's product: of q, k and v stacked (module q), of o, of gate and up stacked
+ * (module gate), or of down; rows of d_in values. */
+slao_status slao_model_weights(const slao_model *model, int64_t layer, slao_module module,
+                               float *scratch, const float **weights);
+
+/* Rows of the head are used in blocks of so many, whether they are in memory or not. */
+int64_t slao_model_head_block(const slao_model_config *config);
+
+/* Rows first .. first + count - 1 of the head, no more than a block. */
+slao_status slao_model_head(const slao_model *model, int64_t first, int64_t count, float *scratch,
+                            const float **rows);
+
+/* row (hidden) = the embedding of a token */
+slao_status slao_model_embed(const slao_model *model, int64_t id, float *row);
 
 #endif

@@ -1,6 +1,7 @@
 #include "model/pass_parts.h"
 
 #include "base/memory.h"
+#include "base/profile.h"
 #include "linalg/threads.h"
 #include "linalg/vec.h"
 
@@ -11,6 +12,9 @@ slao_status slao_pass_new(slao_pass **pass, const slao_model *model) {
     SLAO_TRY(slao_allocate(pass, 1, sizeof **pass));
     (*pass)->model = model;
     slao_status status = slao_arena_new(&(*pass)->arena);
+    int64_t scratch = slao_model_scratch(model);
+    if (status == SLAO_OK && scratch)
+        status = slao_allocate(&(*pass)->expanded, (size_t)scratch, sizeof(float));
     if (status != SLAO_OK) {
         slao_pass_free(*pass);
         *pass = NULL;
@@ -22,6 +26,7 @@ void slao_pass_free(slao_pass *pass) {
     if (!pass)
         return;
     slao_arena_free(pass->arena);
+    free(pass->expanded);
     free(pass);
 }
 
@@ -39,6 +44,16 @@ size_t slao_pass_bytes(const slao_pass *pass) {
 
 slao_status slao_pass_take(slao_pass *pass, float **values, int64_t rows, int64_t width) {
     return slao_arena_take(pass->arena, values, (size_t)rows, (size_t)width * sizeof **values);
+}
+
+slao_status slao_pass_weights(slao_pass *pass, int64_t layer, slao_module module,
+                              slao_matrix *weights) {
+    int64_t d_out;
+    slao_module_shape(&pass->model->config, module, &d_out, &weights->stride);
+    slao_profile_mark mark = slao_profile_begin();
+    SLAO_TRY(slao_model_weights(pass->model, layer, module, pass->expanded, &weights->values));
+    slao_profile_end(mark, "expansion of weights", 0, 0, 0);
+    return SLAO_OK;
 }
 
 bool slao_pass_is_last(const slao_pass *pass, int64_t layer) {

@@ -22,6 +22,7 @@ typedef struct {
 struct slao_pass {
     const slao_model *model;
     slao_arena *arena;
+    float *expanded;         /* slao_model_scratch values: the matrix in use */
     const slao_batch *batch; /* of the last forward */
     slao_batch answering;    /* the rows of it that predict answers, in order */
     int64_t *answering_rows; /* which rows they are */
@@ -38,6 +39,10 @@ struct slao_pass {
 
 /* rows x width values, until the arena is returned to a mark before */
 slao_status slao_pass_take(slao_pass *pass, float **values, int64_t rows, int64_t width);
+
+/* The weights of a layer's product (slao_model_weights), until the next are asked for. */
+slao_status slao_pass_weights(slao_pass *pass, int64_t layer, slao_module module,
+                              slao_matrix *weights);
 
 /* ---- The rows of a layer ---- */
 

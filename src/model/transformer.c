@@ -50,10 +50,10 @@ static slao_status attention_forward(slao_pass *pass, int64_t index, const slao_
     SLAO_TRY(slao_pass_take(pass, &normed, rows, hidden));
     SLAO_TRY(slao_pass_take(pass, &qkv, rows, stride));
     slao_pass_norm(pass, rows, normed, pass->stream, layer->input_norm, kept->input_rms);
-    slao_matrix x = {normed, hidden};
-    slao_multiply_transposed((slao_matrix_out){qkv, stride}, x,
-                             (slao_matrix){layer->weights[SLAO_Q_PROJ], hidden}, rows, stride,
-                             hidden, 1, 0);
+    slao_matrix x = {normed, hidden}, weights;
+    SLAO_TRY(slao_pass_weights(pass, index, SLAO_Q_PROJ, &weights));
+    slao_multiply_transposed((slao_matrix_out){qkv, stride}, x, weights, rows, stride, hidden, 1,
+                             0);
     for (int64_t row = 0; layer->qkv_bias && row < rows; row++)
         slao_vec()->add(qkv + row * stride, layer->qkv_bias, (size_t)stride);
     float *k = qkv + q_width, *v = k + kv_width;
@@ -73,8 +73,8 @@ static slao_status attention_forward(slao_pass *pass, int64_t index, const slao_
                             values, kept->attended, kept->lse, pass->arena));
     x = (slao_matrix){kept->attended, q_width};
     slao_matrix_out out = {pass->stream, hidden};
-    slao_multiply_transposed(out, x, (slao_matrix){layer->weights[SLAO_O_PROJ], q_width},
-                             upper->n_rows, hidden, q_width, 1, 1);
+    SLAO_TRY(slao_pass_weights(pass, index, SLAO_O_PROJ, &weights));
+    slao_multiply_transposed(out, x, weights, upper->n_rows, hidden, q_width, 1, 1);
     SLAO_TRY(slao_pairs_add(pass, pairs, index, SLAO_O_PROJ, x, out));
     slao_arena_return(pass->arena, mark);
     return SLAO_OK;
@@ -91,10 +91,10 @@ static slao_status mlp_forward(slao_pass *pass, int64_t index, const slao_low_ra
     SLAO_TRY(slao_pass_take(pass, &normed, rows, hidden));
     SLAO_TRY(slao_pass_take(pass, &product, rows, width));
     slao_pass_norm(pass, rows, normed, pass->stream, layer->post_norm, kept->middle_rms);
-    slao_matrix x = {normed, hidden};
-    slao_multiply_transposed((slao_matrix_out){kept->gate_up, 2 * width}, x,
-                             (slao_matrix){layer->weights[SLAO_GATE_PROJ], hidden}, rows, 2 * width,
-                             hidden, 1, 0);
+    slao_matrix x = {normed, hidden}, weights;
+    SLAO_TRY(slao_pass_weights(pass, index, SLAO_GATE_PROJ, &weights));
+    slao_multiply_transposed((slao_matrix_out){kept->gate_up, 2 * width}, x, weights, rows,
+                             2 * width, hidden, 1, 0);
     SLAO_TRY(slao_pairs_add(pass, pairs, index, SLAO_GATE_PROJ, x,
                             (slao_matrix_out){kept->gate_up, 2 * width}));
     SLAO_TRY(slao_pairs_add(pass, pairs, index, SLAO_UP_PROJ, x,
@@ -102,8 +102,8 @@ static slao_status mlp_forward(slao_pass *pass, int64_t index, const slao_low_ra
     slao_pass_swiglu(pass, rows, product, kept->gate_up);
     x = (slao_matrix){product, width};
     slao_matrix_out out = {pass->stream, hidden};
-    slao_multiply_transposed(out, x, (slao_matrix){layer->weights[SLAO_DOWN_PROJ], width}, rows,
-                             hidden, width, 1, 1);
+    SLAO_TRY(slao_pass_weights(pass, index, SLAO_DOWN_PROJ, &weights));
+    slao_multiply_transposed(out, x, weights, rows, hidden, width, 1, 1);
     SLAO_TRY(slao_pairs_add(pass, pairs, index, SLAO_DOWN_PROJ, x, out));
     slao_arena_return(pass->arena, mark);
     return SLAO_OK;
@@ -155,8 +155,7 @@ static slao_status forward(slao_pass *pass, const slao_batch *batch, const slao_
     SLAO_TRY(slao_batch_answering(&pass->answering, &pass->answering_rows, batch, pass->arena));
     SLAO_TRY(slao_pass_take(pass, &pass->stream, rows, hidden));
     for (int64_t row = 0; row < rows; row++)
-        memcpy(pass->stream + row * hidden, pass->model->embedding + batch->ids[row] * hidden,
-               (size_t)hidden * sizeof(float));
+        SLAO_TRY(slao_model_embed(pass->model, batch->ids[row], pass->stream + row * hidden));
     slao_kept_layer *kept = pass->layers;
     if (!pass->training)
         SLAO_TRY(take_layer(pass, rows, kept)); /* one, used by every layer in turn */
@@ -206,12 +205,35 @@ slao_status slao_forward_training(slao_pass *pass, const slao_batch *batch,
 /* ---- Loss ---- */
 
 slao_status slao_logits(slao_pass *pass, int64_t first, int64_t count, float *logits) {
-    int64_t hidden = pass->model->config.hidden, vocabulary = pass->model->config.vocabulary;
+    const slao_model_config *config = &pass->model->config;
+    int64_t hidden = config->hidden, vocabulary = config->vocabulary,
+            block = slao_model_head_block(config);
     SLAO_INVARIANT(first >= 0 && first + count <= pass->batch->n_answers);
-    slao_multiply_transposed((slao_matrix_out){logits, vocabulary},
-                             (slao_matrix){pass->answers + first * hidden, hidden},
-                             (slao_matrix){pass->model->head, hidden}, count, vocabulary, hidden, 1,
-                             0);
+    for (int64_t id = 0; id < vocabulary; id += block) {
+        int64_t ids = vocabulary - id < block ? vocabulary - id : block;
+        slao_matrix head = {NULL, hidden};
+        SLAO_TRY(slao_model_head(pass->model, id, ids, pass->expanded, &head.values));
+        slao_multiply_transposed((slao_matrix_out){logits + id, vocabulary},
+                                 (slao_matrix){pass->answers + first * hidden, hidden}, head, count,
+                                 ids, hidden, 1, 0);
+    }
+    return SLAO_OK;
+}
+
+/* d_answers (count x hidden) = d_logits (count x vocabulary) head */
+static slao_status logits_backward(slao_pass *pass, int64_t count, const float *d_logits,
+                                   float *d_answers) {
+    const slao_model_config *config = &pass->model->config;
+    int64_t hidden = config->hidden, vocabulary = config->vocabulary,
+            block = slao_model_head_block(config);
+    for (int64_t id = 0; id < vocabulary; id += block) {
+        int64_t ids = vocabulary - id < block ? vocabulary - id : block;
+        slao_matrix head = {NULL, hidden};
+        SLAO_TRY(slao_model_head(pass->model, id, ids, pass->expanded, &head.values));
+        slao_multiply((slao_matrix_out){d_answers, hidden},
+                      (slao_matrix){d_logits + id, vocabulary}, head, count, hidden, ids, 1,
+                      id ? 1 : 0);
+    }
     return SLAO_OK;
 }
 
@@ -245,10 +267,7 @@ slao_status slao_loss(slao_pass *pass, double *losses, double gradient_scale) {
             losses[first + i] = cross_entropy(logits + i * vocabulary, vocabulary,
                                               batch->answer_ids[first + i], gradient_scale);
         if (pass->training)
-            slao_multiply((slao_matrix_out){pass->d_answers + first * hidden, hidden},
-                          (slao_matrix){logits, vocabulary},
-                          (slao_matrix){pass->model->head, hidden}, count, hidden, vocabulary, 1,
-                          0);
+            SLAO_TRY(logits_backward(pass, count, logits, pass->d_answers + first * hidden));
     }
     slao_arena_return(pass->arena, mark);
     slao_profile_end(profile, "loss, but its products", 0, 0, 0);

@@ -13,7 +13,7 @@ const char slao_fields_defaults[] =
     " \"schedule\": \"constant\", \"warmup_steps\": 0, \"clip_norm\": 1},"
     "\"evaluate\": {\"when\": \"every_task\", \"tasks\": \"all\", \"max_new_tokens\": 50,"
     " \"references\": []},"
-    "\"ranks_per_trial\": 1,"
+    "\"weights\": \"auto\",\"ranks_per_trial\": 1,"
     "\"sweep\": {\"method\": [\"slao\"], \"lambda\": [\"1/sqrt(i)\"], \"seed\": [0]}}";
 
 #define AT(member) offsetof(slao_fields, member), false
@@ -25,6 +25,7 @@ const char slao_fields_defaults[] =
 static const slao_json_field spec_table[] = {
     {"name", SLAO_JSON_TEXT, AT(name), ANY},
     {"model", SLAO_JSON_TEXT, AT(model), ANY},
+    {"weights", SLAO_JSON_TEXT, AT(weights), ANY},
     {"benchmark", SLAO_JSON_OBJECT, AT(sections[SLAO_SECTION_BENCHMARK]), ANY},
     {"lora", SLAO_JSON_OBJECT, AT(sections[SLAO_SECTION_LORA]), ANY},
     {"train", SLAO_JSON_OBJECT, AT(sections[SLAO_SECTION_TRAIN]), ANY},
@@ -108,22 +109,6 @@ slao_status slao_fields_read(slao_fields *fields, const cJSON *object, const cha
     return SLAO_OK;
 }
 
-static slao_status check_name(const char *value, const char *const *names, const char *where,
-                              const char *key) {
-    char list[PATH] = "";
-    size_t at = 0;
-    for (const char *const *name = names; *name; name++) {
-        if (!value || strcmp(value, *name) == 0)
-            return SLAO_OK;
-        int length = snprintf(list + at, sizeof list - at, "%s%s", name > names ? ", " : "", *name);
-        at = at + (size_t)length < sizeof list ? at + (size_t)length : sizeof list - 1;
-    }
-    const char *nearest = slao_nearest(value, names);
-    return slao_fail(SLAO_BAD_INPUT, "%s%s cannot be \"%s\"%s%s%s (it is one of: %s)", where, key,
-                     value, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                     nearest ? "\"?" : "", list);
-}
-
 static slao_status check_targets(slao_fields *fields, const char *where) {
     static const char key[] = "lora.targets";
     const char *names[SLAO_N_MODULES + 1] = {0};
@@ -140,7 +125,7 @@ static slao_status check_targets(slao_fields *fields, const char *where) {
     cJSON_ArrayForEach (item, fields->targets) {
         if (!cJSON_IsString(item))
             return slao_fail(SLAO_BAD_INPUT, "%s%s must be a list of strings", where, key);
-        SLAO_TRY(check_name(item->valuestring, names, where, key));
+        SLAO_TRY(slao_check_name(item->valuestring, names, where, key));
         slao_module module = slao_module_by_name(item->valuestring);
         if (fields->lora.targets[module])
             return slao_fail(SLAO_BAD_INPUT, "%s%s names %s twice", where, key, item->valuestring);
@@ -158,7 +143,7 @@ static slao_status check_references(slao_fields *fields, const char *where) {
     cJSON_ArrayForEach (item, fields->references) {
         if (!cJSON_IsString(item))
             return slao_fail(SLAO_BAD_INPUT, "%s%s must be a list of strings", where, key);
-        SLAO_TRY(check_name(item->valuestring, names, where, key));
+        SLAO_TRY(slao_check_name(item->valuestring, names, where, key));
         for (int i = 0; names[i]; i++)
             *asked[i] = *asked[i] || strcmp(item->valuestring, names[i]) == 0;
     }
@@ -169,14 +154,17 @@ slao_status slao_fields_check(slao_fields *fields, const char *where) {
     static const char *const whens[] = {"every_task", "end", NULL};
     static const char *const tasks[] = {"all", "seen", NULL};
     static const char *const missing[] = {"error", "skip", NULL};
+    SLAO_TRY(slao_check_name(fields->benchmark.format, slao_benchmark_formats, where,
+                             "benchmark.format"));
     SLAO_TRY(
-        check_name(fields->benchmark.format, slao_benchmark_formats, where, "benchmark.format"));
-    SLAO_TRY(check_name(fields->train.optimizer, slao_optimizer_names, where, "train.optimizer"));
-    SLAO_TRY(check_name(fields->train.schedule, slao_rate_schedule_names, where, "train.schedule"));
-    SLAO_TRY(check_name(fields->score.score, slao_score_names, where, "evaluate.score"));
-    SLAO_TRY(check_name(fields->when, whens, where, "evaluate.when"));
-    SLAO_TRY(check_name(fields->tasks, tasks, where, "evaluate.tasks"));
-    SLAO_TRY(check_name(fields->missing_tasks, missing, where, "missing_tasks"));
+        slao_check_name(fields->train.optimizer, slao_optimizer_names, where, "train.optimizer"));
+    SLAO_TRY(
+        slao_check_name(fields->train.schedule, slao_rate_schedule_names, where, "train.schedule"));
+    SLAO_TRY(slao_check_name(fields->score.score, slao_score_names, where, "evaluate.score"));
+    SLAO_TRY(slao_check_name(fields->when, whens, where, "evaluate.when"));
+    SLAO_TRY(slao_check_name(fields->tasks, tasks, where, "evaluate.tasks"));
+    SLAO_TRY(slao_check_name(fields->missing_tasks, missing, where, "missing_tasks"));
+    SLAO_TRY(slao_check_name(fields->weights, slao_weights_names, where, "weights"));
     if (fields->lora.alpha == 0 || fields->train.learning_rate == 0)
         return slao_fail(SLAO_BAD_INPUT, "%s%s is 0, but must be above 0", where,
                          fields->lora.alpha == 0 ? "lora.alpha" : "train.learning_rate");

@@ -146,9 +146,14 @@ static slao_status open_store(sweep_run *run, const char *spec_folder) {
     return slao_store_put_spec(run->store, plan->spec->name, plan->spec->text, spec_folder);
 }
 
-/* The model in memory that the ranks of a node share, filled by the first of them. */
+/* The model that the ranks of a node share: its mapped file, or memory filled by the first of them.
+ */
 static slao_status load_model(sweep_run *run) {
     const slao_model_config *config = slao_checkpoint_config(run->study.checkpoint);
+    slao_weights weights = run->study.spec->weights;
+    SLAO_TRY(slao_weights_decide(&weights, config));
+    if (weights == SLAO_WEIGHTS_FILE)
+        return slao_ranks_agree(run->ranks, slao_model_open(&run->model, run->study.checkpoint));
     int64_t n_values;
     SLAO_TRY(slao_model_n_values(config, &n_values));
     void *values;

@@ -14,6 +14,7 @@
 #include "continual/method.h"
 #include "data/benchmark.h"
 #include "learn/settings.h"
+#include "model/model.h"
 
 typedef struct {
     int64_t n_tasks;
@@ -40,6 +41,7 @@ typedef struct {
     const char *name;
     const char *text;  /* the resolved spec as JSON: what the results file keeps */
     const char *model; /* path */
+    slao_weights weights;
     slao_benchmark_settings benchmark;
     slao_score_settings score;
     bool evaluate_every_task; /* `when`: every_task, or end */

@@ -9,7 +9,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 probe() { # MODEL CASE OUT
-  "$SLAO" probe --model "$1" --adapter "$fixtures/$2/adapter" --tokens "$fixtures/$2/tokens.json" -o "$3" >/dev/null
+  "$SLAO" probe --model "$1" --adapter "$fixtures/$2/adapter" --tokens "$fixtures/$2/tokens.json" -o "$3" --weights fp32 >/dev/null
+  "$SLAO" probe --model "$1" --adapter "$fixtures/$2/adapter" --tokens "$fixtures/$2/tokens.json" -o "$work/file" --weights file >/dev/null
+  cmp "$3" "$work/file" || { echo "$1: weights left in the file give other values than in fp32"; exit 1; }
 }
 agrees() { "$python" "$SLAO_SOURCE/tests/compare_probe.py" "$1" "$fixtures/$2/expected.safetensors"; }
 

@@ -35,7 +35,7 @@ static int setup(void **state) {
     assert_non_null(path);
     assert_ok(slao_allocate(&f, 1, sizeof *f));
     assert_ok(slao_checkpoint_open(&f->checkpoint, path));
-    assert_ok(slao_model_load(&f->model, f->checkpoint));
+    assert_ok(slao_model_load(&f->model, f->checkpoint, SLAO_WEIGHTS_FP32));
     assert_ok(slao_pass_new(&f->pass, f->model));
     assert_ok(slao_tokenizer_load(&f->tokenizer, path));
     f->judge =

@@ -46,7 +46,7 @@ static void tiny_open(tiny *t) {
     char *model = fixture("tiny-llama"), *adapter = fixture("tiny-llama/adapter"),
          *expected = fixture("tiny-llama/inputs.safetensors");
     assert_ok(slao_checkpoint_open(&t->checkpoint, model));
-    assert_ok(slao_model_load(&t->model, t->checkpoint));
+    assert_ok(slao_model_load(&t->model, t->checkpoint, SLAO_WEIGHTS_FP32));
     assert_ok(slao_peft_load(&t->lora, adapter, &t->model->config));
     assert_ok(slao_pass_new(&t->pass, t->model));
     assert_ok(slao_safetensors_open(&t->expected, expected));

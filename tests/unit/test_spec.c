@@ -82,6 +82,7 @@ static void test_defaults(void **state) {
     assert_true(spec->evaluate_every_task && spec->evaluate_all_tasks);
     assert_false(spec->reference_base || spec->reference_individual);
     assert_int_equal(spec->ranks_per_trial, 1);
+    assert_int_equal(spec->weights, SLAO_WEIGHTS_AUTO);
     assert_int_equal(spec->benchmark.train_samples, 0);
     assert_true(spec->benchmark.answer_space);
     assert_null(spec->store);
@@ -111,7 +112,7 @@ static void test_everything_said(void **state) {
         " \"warmup_steps\": 10, \"clip_norm\": 0 },\n"
         "  \"evaluate\": { \"score\": \"generate\", \"when\": \"end\", \"tasks\": \"seen\","
         " \"max_new_tokens\": 9, \"references\": [\"base\", \"individual\"] },\n"
-        "  \"ranks_per_trial\": 2, \"store\": \"stores/shared\",\n"
+        "  \"weights\": \"file\", \"ranks_per_trial\": 2, \"store\": \"stores/shared\",\n"
         "  \"sweep\": { \"method\": [\"slao\", \"seqlora\", {\"name\": \"olora\", \"l1\": 0.25}],"
         " \"order\": [[\"dbpedia\", \"amazon\"], [\"AMAZON\", \"dbpedia\", \"sst2\"]],"
         " \"lambda\": [\"1/sqrt(i)\", 0.1, \"0.50\", 0.9], \"learning_rate\": [1e-4, 5e-5],"
@@ -129,6 +130,7 @@ static void test_everything_said(void **state) {
     assert_false(spec->evaluate_every_task || spec->evaluate_all_tasks);
     assert_true(spec->reference_base && spec->reference_individual);
     assert_int_equal(spec->ranks_per_trial, 2);
+    assert_int_equal(spec->weights, SLAO_WEIGHTS_FILE);
     char path[256];
     snprintf(path, sizeof path, "%s/stores/shared", folder);
     assert_string_equal(spec->store, path);
@@ -449,6 +451,8 @@ static const struct {
     {", \"evaluate\": {\"references\": [\"bas\"]}", ONE_ORDER, NULL, "did you mean \"base\"?"},
     {", \"evaluate\": {\"references\": \"base\"}", ONE_ORDER, NULL, "references must be a list"},
     {", \"ranks_per_trial\": 0", ONE_ORDER, NULL, "spec.json: ranks_per_trial is 0"},
+    {", \"weights\": \"fp16\"", ONE_ORDER, NULL,
+     "spec.json: weights cannot be \"fp16\"; did you mean \"fp32\"?"},
     {", \"store\": null", ONE_ORDER, NULL, "spec.json: store must be a string"},
     {", \"store\": \"${SLAO_TEST_UNSET}/s\"", ONE_ORDER, NULL,
      "spec.json: store uses ${SLAO_TEST_UNSET}, which is not set"},
