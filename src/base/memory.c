@@ -84,8 +84,8 @@ struct slao_arena {
         size_t size;
     } * chunks;
     size_t n_chunks, capacity;
-    slao_arena_mark here; /* the chunk in use, and the bytes of it that are taken */
-    size_t next_size;     /* the least size of the next chunk */
+    slao_arena_mark here;
+    size_t held, most; /* bytes of all chunks; the most that were taken at a time */
 };
 
 slao_status slao_arena_new(slao_arena **arena) {
@@ -96,6 +96,7 @@ static void free_chunks(slao_arena *arena) {
     for (size_t i = 0; i < arena->n_chunks; i++)
         free(arena->chunks[i].memory);
     arena->n_chunks = 0;
+    arena->held = 0;
 }
 
 void slao_arena_free(slao_arena *arena) {
@@ -113,21 +114,27 @@ slao_status slao_arena_take(slao_arena *arena, void *pointer, size_t count, size
     SLAO_TRY(bytes_of(count, size, &bytes));
     slao_arena_mark here = arena->here;
     while (here.chunk < arena->n_chunks && arena->chunks[here.chunk].size - here.used < bytes)
-        here = (slao_arena_mark){.chunk = here.chunk + 1, .used = 0};
+        here = (slao_arena_mark){.chunk = here.chunk + 1, .taken = here.taken};
     if (here.chunk == arena->n_chunks) {
         SLAO_TRY(slao_grow(&arena->chunks, &arena->capacity, arena->n_chunks + 1,
                            sizeof *arena->chunks));
-        size_t chunk_size = arena->next_size > CHUNK ? arena->next_size : CHUNK;
+        /* All that was ever taken, for an arena that begins anew; else a part of what is held, so
+         * that chunks stay few. What is not used of a chunk takes no memory. */
+        size_t chunk_size = arena->n_chunks ? arena->held / 4 : arena->most;
+        chunk_size = chunk_size > CHUNK ? chunk_size : CHUNK;
         chunk_size = bytes > chunk_size ? bytes : chunk_size;
         void *memory = aligned_alloc(ALIGNMENT, chunk_size);
         if (!memory)
             return refused(chunk_size);
         arena->chunks[arena->n_chunks++] = (struct chunk){memory, chunk_size};
-        arena->next_size = 0;
+        arena->held += chunk_size;
     }
     set_pointer(pointer, arena->chunks[here.chunk].memory + here.used);
     here.used += bytes;
+    here.taken += bytes;
     arena->here = here;
+    if (here.taken > arena->most)
+        arena->most = here.taken;
     return SLAO_OK;
 }
 
@@ -146,15 +153,10 @@ slao_arena_mark slao_arena_here(const slao_arena *arena) {
 
 void slao_arena_return(slao_arena *arena, slao_arena_mark mark) {
     arena->here = mark;
-    if (mark.chunk == 0 && mark.used == 0 && arena->n_chunks > 1) {
-        arena->next_size = slao_arena_bytes(arena);
+    if (mark.chunk == 0 && mark.used == 0 && arena->n_chunks > 1)
         free_chunks(arena);
-    }
 }
 
-size_t slao_arena_bytes(const slao_arena *arena) {
-    size_t bytes = 0;
-    for (size_t i = 0; i < arena->n_chunks; i++)
-        bytes += arena->chunks[i].size;
-    return bytes;
+size_t slao_arena_most(const slao_arena *arena) {
+    return arena->most;
 }

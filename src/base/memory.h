@@ -39,12 +39,13 @@ slao_status slao_arena_copy_text(slao_arena *arena, const char **copy, const cha
 /* A mark and a return to it release everything taken in between; the memory is kept for the next
  * use. */
 typedef struct {
-    size_t chunk, used;
+    size_t chunk, used; /* the chunk in use, and the bytes of it that are taken */
+    size_t taken;       /* of all */
 } slao_arena_mark;
 slao_arena_mark slao_arena_here(const slao_arena *arena);
 void slao_arena_return(slao_arena *arena, slao_arena_mark mark);
 
-/* Bytes that the arena holds. */
-size_t slao_arena_bytes(const slao_arena *arena);
+/* The most bytes that were taken at a time so far. */
+size_t slao_arena_most(const slao_arena *arena);
 
 #endif

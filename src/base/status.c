@@ -88,6 +88,13 @@ const char *slao_nearest(const char *word, const char *const *names) {
     return nearest;
 }
 
+int slao_name_index(const char *name, const char *const *names) {
+    int i = 0;
+    while (strcmp(names[i], name) != 0)
+        SLAO_INVARIANT(names[++i]);
+    return i;
+}
+
 slao_status slao_check_name(const char *value, const char *const *names, const char *where,
                             const char *key) {
     char list[512] = ""; /* a longer one is cut */

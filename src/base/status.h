@@ -74,6 +74,9 @@ _Noreturn void slao_invariant_broken(const char *condition, const char *file, in
  * slip of the pen. For messages that say "did you mean". `names` ends in NULL. */
 const char *slao_nearest(const char *word, const char *const *names);
 
+/* The place of `name` in `names`, where it must be. */
+int slao_name_index(const char *name, const char *const *names);
+
 /* SLAO_BAD_INPUT unless `value` is one of `names` (which end in NULL) or NULL. The message begins
  * with `where` and `key` ("spec.json: ", "evaluate.score") and ends with the names. */
 slao_status slao_check_name(const char *value, const char *const *names, const char *where,

@@ -254,15 +254,32 @@ static slao_status describe(const bench *b) {
     return slao_json_add(b->root, "tasks", cJSON_CreateArray());
 }
 
+/* The peak of this process, and what it is made of. */
 static slao_status report_memory(const bench *b) {
     struct rusage usage;
+    size_t weights;
     if (getrusage(RUSAGE_SELF, &usage) != 0)
         return slao_fail_errno(SLAO_BROKEN, "the system does not tell how much memory was used");
-    double bytes = (double)usage.ru_maxrss * 1024;
-    if (b->root)
-        return slao_json_add_real(b->root, "peak_memory_bytes", bytes);
-    printf("peak memory %.0f MiB\n", bytes / (1 << 20));
-    return SLAO_OK;
+    SLAO_TRY(slao_model_bytes(b->loaded->model, &weights));
+    double peak = (double)usage.ru_maxrss * 1024,
+           activations = (double)slao_pass_bytes(b->loaded->pass);
+    const char *where =
+        slao_weights_names[b->loaded->model->file ? SLAO_WEIGHTS_FILE : SLAO_WEIGHTS_FP32];
+    double rest = peak - (double)weights - activations;
+    if (!b->root) {
+        const double mib = 1 << 20;
+        printf("peak memory %.0f MiB: weights (%s) %.0f, activations and scratch %.0f, the rest "
+               "%.0f\n",
+               peak / mib, where, (double)weights / mib, activations / mib, rest / mib);
+        return SLAO_OK;
+    }
+    SLAO_TRY(slao_json_add_real(b->root, "peak_memory_bytes", peak));
+    cJSON *memory = cJSON_CreateObject();
+    SLAO_TRY(slao_json_add(b->root, "memory", memory));
+    SLAO_TRY(slao_json_add_text(memory, "weights", where));
+    SLAO_TRY(slao_json_add_real(memory, "weights_bytes", (double)weights));
+    SLAO_TRY(slao_json_add_real(memory, "activations_bytes", activations));
+    return slao_json_add_real(memory, "rest_bytes", rest);
 }
 
 static slao_status run_all(bench *b) {
@@ -304,7 +321,8 @@ static slao_status parse_and_run(int argc, char **argv, bool train) {
                   .optimizer = "adamw",
                   .learning_rate = 1e-3,
                   .schedule = "constant",
-                  .clip_norm = 1},
+                  .clip_norm = 1,
+                  .micro_tokens = SLAO_MICRO_TOKENS},
         .score = {.max_new_tokens = 50},
         .examples = 80,
     };
@@ -328,11 +346,20 @@ static slao_status parse_and_run(int argc, char **argv, bool train) {
               : (slao_option){"--score", NULL, SLAO_OPTION_TEXT, "NAME",
                               "exact, generate, rank, rouge_l (what fits the task)", &c.score.score,
                               false},
+        train ? (slao_option){"--micro-tokens", NULL, SLAO_OPTION_INTEGER, "N",
+                              "rows of a micro-batch, as train.micro_tokens (320)",
+                              &c.train.micro_tokens, false}
+              : (slao_option){0},
+        train ? (slao_option){"--checkpointing", NULL, SLAO_OPTION_TEXT, "WHEN",
+                              "of activations, as train.checkpointing: auto (default), on, off",
+                              &c.train.checkpointing, false}
+              : (slao_option){0},
         {0},
     };
     const slao_usage usage = {
         .usage = train ? "slao bench train --model M --benchmark DIR --tasks A,B [--examples N] "
-                         "[--batch-size N] [--max-length N] [--threads T] [--json]"
+                         "[--batch-size N] [--max-length N] [--micro-tokens N] "
+                         "[--checkpointing WHEN] [--weights WHERE] [--threads T] [--json]"
                        : "slao bench eval --model M --benchmark DIR --tasks A,B [--adapter DIR] "
                          "[--examples N] [--max-length N] [--threads T] [--json]",
         .summary = train ? "Trains a LoRA of rank 8 on q_proj and v_proj for one epoch and tells "
@@ -352,6 +379,8 @@ static slao_status parse_and_run(int argc, char **argv, bool train) {
     free(arguments);
     if (helped)
         return SLAO_OK;
+    SLAO_TRY(
+        slao_check_name(c.train.checkpointing, slao_checkpointing_names, "", "--checkpointing"));
     if (c.examples == 0 || c.train.batch_size == 0 || c.train.max_length == 0)
         return slao_fail(SLAO_BAD_INPUT,
                          "--examples, --batch-size and --max-length must be at least 1");

@@ -6,7 +6,8 @@ slao_status slao_load(slao_loaded *loaded, const char *model, const char *adapte
     SLAO_TRY(slao_check_name(weights, slao_weights_names, "", "--weights"));
     SLAO_TRY(slao_checkpoint_open(&loaded->checkpoint, model));
     SLAO_TRY(slao_model_load(&loaded->model, loaded->checkpoint,
-                             weights ? slao_weights_by_name(weights) : SLAO_WEIGHTS_AUTO));
+                             weights ? (slao_weights)slao_name_index(weights, slao_weights_names)
+                                     : SLAO_WEIGHTS_AUTO));
     SLAO_TRY(slao_pass_new(&loaded->pass, loaded->model));
     if (with_tokenizer)
         SLAO_TRY(slao_tokenizer_load(&loaded->tokenizer, model));

@@ -6,10 +6,12 @@ static slao_status add_batch(slao_pass *pass, const slao_low_ranks *pairs,
                              double *sum, int64_t *n_answers) {
     slao_arena_return(arena, (slao_arena_mark){0});
     slao_packed packed;
+    slao_cache cache;
     double *losses;
     SLAO_TRY(slao_pack(&packed, examples, count, SLAO_SHARE_PREFIXES, NULL, arena));
     SLAO_TRY(slao_arena_take(arena, &losses, (size_t)packed.batch.n_answers, sizeof *losses));
-    SLAO_TRY(slao_forward_training(pass, &packed.batch, pairs));
+    SLAO_TRY(slao_cache_take(&cache, &slao_pass_model(pass)->config, packed.batch.n_rows, arena));
+    SLAO_TRY(slao_forward(pass, &packed.batch, pairs, &cache));
     SLAO_TRY(slao_loss(pass, losses, 0));
     for (int64_t i = 0; i < packed.batch.n_answers; i++)
         *sum += losses[i];

@@ -5,6 +5,9 @@
 
 #include <stdint.h>
 
+/* The default: few enough for memory (docs/performance.md), enough for products at full speed. */
+enum { SLAO_MICRO_TOKENS = 320 };
+
 typedef struct {
     int64_t epochs;
     int64_t batch_size;    /* examples in one forward and backward pass */
@@ -15,7 +18,11 @@ typedef struct {
     double learning_rate, weight_decay;
     const char *schedule; /* of the learning rate: "constant", "linear", "cosine" */
     int64_t warmup_steps;
-    double clip_norm; /* of the whole gradient; 0: no clipping */
+    double clip_norm;          /* of the whole gradient; 0: no clipping */
+    int64_t micro_tokens;      /* a batch of more is computed in micro-batches of so many
+                                  (model/micro_batches.h); 0: no limit */
+    const char *checkpointing; /* of activations (model/transformer.h): "auto", "on", "off"; NULL:
+                                  auto. Nothing that is computed depends on it. */
 } slao_train_settings;
 
 typedef struct {

@@ -4,6 +4,7 @@
 #include "base/profile.h"
 #include "base/random.h"
 #include "learn/optimizer.h"
+#include "model/micro_batches.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -52,9 +53,8 @@ static slao_status train_batch(run *r, const int64_t *chosen, int64_t count, int
     slao_profile_end(mark, "packing of batches", 0, 0, 0);
     double *losses;
     SLAO_TRY(slao_arena_take(r->arena, &losses, (size_t)packed.batch.n_answers, sizeof *losses));
-    SLAO_TRY(slao_forward_training(r->pass, &packed.batch, &r->pairs));
-    SLAO_TRY(slao_loss(r->pass, losses, 1.0 / n_answers));
-    SLAO_TRY(slao_backward(r->pass, &r->pairs));
+    SLAO_TRY(slao_gradients(r->pass, &packed.batch, &r->pairs, r->settings->micro_tokens, losses,
+                            1.0 / n_answers));
     for (int64_t i = 0; i < packed.batch.n_answers; i++)
         *loss += losses[i] / n_answers;
     return SLAO_OK;
@@ -301,6 +301,10 @@ slao_status slao_train(slao_pass *pass, const slao_model_config *config, slao_lo
              .lesson = lesson,
              .settings = settings,
              .watch = watch};
+    slao_pass_set_checkpointing(pass, settings->checkpointing
+                                          ? (slao_checkpointing)slao_name_index(
+                                                settings->checkpointing, slao_checkpointing_names)
+                                          : SLAO_CHECKPOINTING_AUTO);
     slao_status status = slao_arena_new(&r.arena);
     if (status == SLAO_OK)
         status = slao_optimizer_new(&r.optimizer, lora->n_values);

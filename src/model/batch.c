@@ -57,6 +57,14 @@ slao_status slao_batch_answering(slao_batch *answering, int64_t **rows, const sl
     return SLAO_OK;
 }
 
+slao_status slao_cache_take(slao_cache *cache, const slao_model_config *config, int64_t slots,
+                            slao_arena *arena) {
+    *cache = (slao_cache){.slots = slots, .width = config->kv_heads * config->head_dim};
+    size_t count = (size_t)(config->layers * slots), size = (size_t)cache->width * sizeof(float);
+    SLAO_TRY(slao_arena_take(arena, &cache->keys, count, size));
+    return slao_arena_take(arena, &cache->values, count, size);
+}
+
 slao_status slao_cache_new(slao_cache **cache, const slao_model_config *config, int64_t slots) {
     SLAO_TRY(slao_allocate(cache, 1, sizeof **cache));
     int64_t width = config->kv_heads * config->head_dim;

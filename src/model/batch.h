@@ -58,6 +58,10 @@ typedef struct {
     float *keys, *values;
 } slao_cache;
 
+/* The same out of an arena; not cleared. */
+slao_status slao_cache_take(slao_cache *cache, const slao_model_config *config, int64_t slots,
+                            slao_arena *arena);
+
 slao_status slao_cache_new(slao_cache **cache, const slao_model_config *config, int64_t slots);
 void slao_cache_free(slao_cache *cache); /* NULL is allowed */
 

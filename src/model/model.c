@@ -9,13 +9,6 @@
 
 const char *const slao_weights_names[] = {"auto", "fp32", "file", NULL};
 
-slao_weights slao_weights_by_name(const char *name) {
-    slao_weights weights = SLAO_WEIGHTS_AUTO;
-    while (strcmp(slao_weights_names[weights], name) != 0)
-        SLAO_INVARIANT(slao_weights_names[++weights]);
-    return weights;
-}
-
 static const char embedding_name[] = "model.embed_tokens.weight", head_name[] = "lm_head.weight";
 enum { NAME = 96 };
 
@@ -208,6 +201,16 @@ slao_status slao_model_load(slao_model **model, const slao_checkpoint *checkpoin
         *model = NULL;
     }
     return status;
+}
+
+slao_status slao_model_bytes(const slao_model *model, size_t *bytes) {
+    int64_t n_values;
+    SLAO_TRY(count_values(&model->config, model->file != NULL, &n_values));
+    *bytes = (size_t)n_values * sizeof(float);
+    const slao_tensor_list *tensors = model->file ? slao_checkpoint_tensors(model->file) : NULL;
+    for (int64_t i = 0; tensors && i < tensors->count; i++)
+        *bytes += tensors->tensors[i].bytes;
+    return SLAO_OK;
 }
 
 void slao_model_free(slao_model *model) {

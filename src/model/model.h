@@ -18,8 +18,7 @@
 
 /* Where the matrices are. AUTO: in memory if all weights in fp32 take at most 8 GiB. */
 typedef enum { SLAO_WEIGHTS_AUTO, SLAO_WEIGHTS_FP32, SLAO_WEIGHTS_FILE } slao_weights;
-extern const char *const slao_weights_names[];       /* "auto", "fp32", "file", NULL */
-slao_weights slao_weights_by_name(const char *name); /* one of them */
+extern const char *const slao_weights_names[]; /* "auto", "fp32", "file", NULL */
 
 typedef struct {
     const float *input_norm, *post_norm;
@@ -59,6 +58,9 @@ slao_status slao_model_open(slao_model **model, const slao_checkpoint *checkpoin
 /* open, or new and fill into memory of its own, as `weights` says */
 slao_status slao_model_load(slao_model **model, const slao_checkpoint *checkpoint,
                             slao_weights weights);
+
+/* Bytes of the weights, where they are: in memory, or the file's tensors and the vectors. */
+slao_status slao_model_bytes(const slao_model *model, size_t *bytes);
 
 void slao_model_free(slao_model *model); /* NULL is allowed */
 

@@ -8,10 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *const slao_checkpointing_names[] = {"auto", "on", "off", NULL};
+
 slao_status slao_pass_new(slao_pass **pass, const slao_model *model) {
     SLAO_TRY(slao_allocate(pass, 1, sizeof **pass));
     (*pass)->model = model;
     slao_status status = slao_arena_new(&(*pass)->arena);
+    if (status == SLAO_OK)
+        status = slao_arena_new(&(*pass)->division);
     int64_t scratch = slao_model_scratch(model);
     if (status == SLAO_OK && scratch)
         status = slao_allocate(&(*pass)->expanded, (size_t)scratch, sizeof(float));
@@ -25,9 +29,30 @@ slao_status slao_pass_new(slao_pass **pass, const slao_model *model) {
 void slao_pass_free(slao_pass *pass) {
     if (!pass)
         return;
+    if (pass->trunk)
+        pass->trunk->expanded = NULL; /* it is this pass's */
+    slao_pass_free(pass->trunk);
+    slao_arena_free(pass->division);
     slao_arena_free(pass->arena);
     free(pass->expanded);
     free(pass);
+}
+
+slao_status slao_pass_trunk(slao_pass *pass, slao_pass **trunk) {
+    if (!pass->trunk) {
+        SLAO_TRY(slao_allocate(&pass->trunk, 1, sizeof *pass->trunk));
+        pass->trunk->model = pass->model;
+        pass->trunk->expanded = pass->expanded;
+        SLAO_TRY(slao_arena_new(&pass->trunk->arena));
+    }
+    *trunk = pass->trunk;
+    (*trunk)->checkpointing = pass->checkpointing;
+    (*trunk)->observer = pass->observer;
+    return SLAO_OK;
+}
+
+void slao_pass_set_checkpointing(slao_pass *pass, slao_checkpointing checkpointing) {
+    pass->checkpointing = checkpointing;
 }
 
 const slao_model *slao_pass_model(const slao_pass *pass) {
@@ -39,7 +64,11 @@ void slao_pass_observe(slao_pass *pass, const slao_observer *observer) {
 }
 
 size_t slao_pass_bytes(const slao_pass *pass) {
-    return slao_arena_bytes(pass->arena);
+    size_t bytes = slao_arena_most(pass->arena);
+    bytes += (size_t)slao_model_scratch(pass->model) * sizeof *pass->expanded;
+    if (pass->trunk)
+        bytes += slao_arena_most(pass->trunk->arena) + slao_arena_most(pass->division);
+    return bytes;
 }
 
 slao_status slao_pass_take(slao_pass *pass, float **values, int64_t rows, int64_t width) {

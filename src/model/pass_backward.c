@@ -79,6 +79,25 @@ static slao_status mlp_backward(slao_pass *pass, int64_t index, const slao_low_r
     return SLAO_OK;
 }
 
+/* Moves the gradients of the batch's keys and values from their slots to its rows. */
+static void collect_d_cache(const slao_pass *pass, int64_t index, slao_matrix_out d_k,
+                            slao_matrix_out d_v) {
+    const slao_batch *batch = pass->batch;
+    slao_cache *from = pass->d_cache;
+    size_t bytes = (size_t)from->width * sizeof *from->keys;
+    int64_t row = 0;
+    for (int64_t s = 0; s < batch->n_spans; s++) {
+        const slao_span *span = &batch->spans[s];
+        int64_t slot = index * from->slots + batch->segments[span->segment].slot + span->from;
+        for (int64_t i = 0; i < span->count; i++, row++, slot++) {
+            memcpy(d_k.values + row * d_k.stride, from->keys + slot * from->width, bytes);
+            memcpy(d_v.values + row * d_v.stride, from->values + slot * from->width, bytes);
+            memset(from->keys + slot * from->width, 0, bytes);
+            memset(from->values + slot * from->width, 0, bytes);
+        }
+    }
+}
+
 /* d_upper: the gradient of the residual stream after attention. d_stream becomes that of the
  * layer's input; the two are the same memory in all layers but the last. */
 static slao_status attention_backward(slao_pass *pass, int64_t index, const slao_low_ranks *pairs,
@@ -104,20 +123,27 @@ static slao_status attention_backward(slao_pass *pass, int64_t index, const slao
     SLAO_TRY(slao_pairs_backward(pass, pairs, index, SLAO_O_PROJ,
                                  (slao_matrix){kept->attended, q_width}, dy, &d_x));
     if (stop != SLAO_O_PROJ) {
-        const slao_cache *cache = &pass->kept_cache;
+        const slao_cache *cache = pass->cache;
+        int64_t cached = index * cache->slots * kv_width; /* where the layer begins in it */
         float *d_k = d_qkv + q_width, *d_v = d_k + kv_width;
-        slao_matrix_out d_queries = {d_qkv, stride};
+        slao_matrix_out d_queries = {d_qkv, stride}, d_keys = {d_k, stride},
+                        d_values = {d_v, stride};
+        if (pass->d_cache) {
+            d_keys = (slao_matrix_out){pass->d_cache->keys + cached, kv_width};
+            d_values = (slao_matrix_out){pass->d_cache->values + cached, kv_width};
+        }
         if (slao_pass_is_last(pass, index)) {
             SLAO_TRY(slao_pass_take(pass, &d_queries.values, upper->n_rows, q_width));
             d_queries.stride = q_width;
         }
         memset(d_qkv, 0, (size_t)(rows * stride) * sizeof *d_qkv);
-        SLAO_TRY(slao_attention_backward(
-            config, slao_model_window(config, index), upper, kept->queries,
-            cache->keys + index * cache->slots * kv_width,
-            cache->values + index * cache->slots * kv_width, kept->attended, kept->lse, d_attended,
-            d_queries, (slao_matrix_out){d_k, stride}, (slao_matrix_out){d_v, stride},
-            pass->arena));
+        SLAO_TRY(slao_attention_backward(config, slao_model_window(config, index), upper,
+                                         kept->queries, cache->keys + cached,
+                                         cache->values + cached, kept->attended, kept->lse,
+                                         d_attended, d_queries, d_keys, d_values, pass->arena));
+        if (pass->d_cache)
+            collect_d_cache(pass, index, (slao_matrix_out){d_k, stride},
+                            (slao_matrix_out){d_v, stride});
         if (slao_pass_is_last(pass, index)) {
             slao_pass_spread_answering(pass, (slao_matrix_out){d_qkv, stride}, d_queries.values,
                                        q_width);
@@ -169,6 +195,8 @@ slao_status slao_backward(slao_pass *pass, const slao_low_ranks *pairs) {
     for (int64_t i = layers - 1; i >= floor.layer; i--) {
         slao_module stop = i == floor.layer ? floor.module : SLAO_N_MODULES;
         float *d_upper = slao_pass_is_last(pass, i) ? d_answering : d_stream;
+        if (pass->recomputes)
+            SLAO_TRY(slao_pass_recompute(pass, i, pairs));
         SLAO_TRY(mlp_backward(pass, i, pairs, d_upper, stop));
         if (stop < SLAO_GATE_PROJ || stop == SLAO_N_MODULES)
             SLAO_TRY(attention_backward(pass, i, pairs, d_upper, d_stream, stop));

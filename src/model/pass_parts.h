@@ -27,15 +27,33 @@ struct slao_pass {
     slao_batch answering;    /* the rows of it that predict answers, in order */
     int64_t *answering_rows; /* which rows they are */
     bool training;
-    slao_kept_layer *layers;
-    slao_cache kept_cache; /* keys and values of a training batch */
-    float *stream;         /* the residual stream: rows x hidden; at last the answering rows only */
-    float *final_rms;      /* n_answers */
-    float *answers;        /* n_answers x hidden: normed stream at the answer rows */
-    float *d_answers;      /* their gradient, once slao_loss has been asked for it */
+    slao_checkpointing checkpointing; /* what is asked for */
+    bool recomputes;                  /* what was decided: see slao_checkpointing */
+    slao_kept_layer *layers;          /* where it recomputes, all share memory but for `input` */
+    slao_cache own_cache;
+    slao_cache *cache;   /* keys and values of a training batch */
+    slao_cache *d_cache; /* their gradients, which several micro-batches add to: all zero but what
+                            is yet to be used; NULL: there is one micro-batch, slots are rows */
+    float *stream;       /* the residual stream: rows x hidden; at last the answering rows only */
+    float *final_rms;    /* n_answers */
+    float *answers;      /* n_answers x hidden: normed stream at the answer rows */
+    float *d_answers;    /* their gradient, once slao_loss has been asked for it */
     float *cosines, *sines; /* rows x head_dim / 2 */
     const slao_observer *observer;
+    slao_pass *trunk;     /* computes the trunk of a batch in micro-batches; shares `expanded` */
+    slao_arena *division; /* what micro-batches share */
 };
+
+/* For micro_batches.c. The trunk's pass, which pass is to keep; and slao_forward_training of a part
+ * of a batch: slots are not rows, keys and values of earlier parts lie in `cache`, and
+ * slao_backward finds the gradients that later parts gave the keys and values of this one in
+ * `d_cache`, adds to those of earlier ones, and leaves zeros in the slots of this one. */
+slao_status slao_pass_trunk(slao_pass *pass, slao_pass **trunk);
+slao_status slao_forward_part(slao_pass *pass, const slao_batch *batch, const slao_low_ranks *pairs,
+                              slao_cache *cache, slao_cache *d_cache);
+
+/* Computes a layer's activations again, from its input, into its kept layer. */
+slao_status slao_pass_recompute(slao_pass *pass, int64_t layer, const slao_low_ranks *pairs);
 
 /* rows x width values, until the arena is returned to a mark before */
 slao_status slao_pass_take(slao_pass *pass, float **values, int64_t rows, int64_t width);

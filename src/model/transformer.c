@@ -80,17 +80,17 @@ static slao_status attention_forward(slao_pass *pass, int64_t index, const slao_
     return SLAO_OK;
 }
 
-static slao_status mlp_forward(slao_pass *pass, int64_t index, const slao_low_ranks *pairs,
-                               slao_kept_layer *kept) {
+/* kept->gate_up, out of the residual stream after attention */
+static slao_status gate_up_forward(slao_pass *pass, int64_t index, const slao_low_ranks *pairs,
+                                   slao_kept_layer *kept) {
     const slao_model_config *config = &pass->model->config;
-    const slao_layer *layer = &pass->model->layers[index];
     int64_t rows = slao_pass_upper(pass, index)->n_rows, hidden = config->hidden,
             width = config->intermediate;
     slao_arena_mark mark = slao_arena_here(pass->arena);
-    float *normed, *product;
+    float *normed;
     SLAO_TRY(slao_pass_take(pass, &normed, rows, hidden));
-    SLAO_TRY(slao_pass_take(pass, &product, rows, width));
-    slao_pass_norm(pass, rows, normed, pass->stream, layer->post_norm, kept->middle_rms);
+    slao_pass_norm(pass, rows, normed, pass->stream, pass->model->layers[index].post_norm,
+                   kept->middle_rms);
     slao_matrix x = {normed, hidden}, weights;
     SLAO_TRY(slao_pass_weights(pass, index, SLAO_GATE_PROJ, &weights));
     slao_multiply_transposed((slao_matrix_out){kept->gate_up, 2 * width}, x, weights, rows,
@@ -99,8 +99,21 @@ static slao_status mlp_forward(slao_pass *pass, int64_t index, const slao_low_ra
                             (slao_matrix_out){kept->gate_up, 2 * width}));
     SLAO_TRY(slao_pairs_add(pass, pairs, index, SLAO_UP_PROJ, x,
                             (slao_matrix_out){kept->gate_up + width, 2 * width}));
+    slao_arena_return(pass->arena, mark);
+    return SLAO_OK;
+}
+
+static slao_status mlp_forward(slao_pass *pass, int64_t index, const slao_low_ranks *pairs,
+                               slao_kept_layer *kept) {
+    const slao_model_config *config = &pass->model->config;
+    int64_t rows = slao_pass_upper(pass, index)->n_rows, hidden = config->hidden,
+            width = config->intermediate;
+    slao_arena_mark mark = slao_arena_here(pass->arena);
+    float *product;
+    SLAO_TRY(gate_up_forward(pass, index, pairs, kept));
+    SLAO_TRY(slao_pass_take(pass, &product, rows, width));
     slao_pass_swiglu(pass, rows, product, kept->gate_up);
-    x = (slao_matrix){product, width};
+    slao_matrix x = {product, width}, weights;
     slao_matrix_out out = {pass->stream, hidden};
     SLAO_TRY(slao_pass_weights(pass, index, SLAO_DOWN_PROJ, &weights));
     slao_multiply_transposed(out, x, weights, rows, hidden, width, 1, 1);
@@ -109,10 +122,10 @@ static slao_status mlp_forward(slao_pass *pass, int64_t index, const slao_low_ra
     return SLAO_OK;
 }
 
+/* All that a kept layer has, but its input. */
 static slao_status take_layer(slao_pass *pass, int64_t upper, slao_kept_layer *kept) {
     const slao_model_config *config = &pass->model->config;
     int64_t rows = pass->batch->n_rows, q_width = config->heads * config->head_dim;
-    SLAO_TRY(slao_pass_take(pass, &kept->input, rows, config->hidden));
     SLAO_TRY(slao_pass_take(pass, &kept->input_rms, rows, 1));
     SLAO_TRY(slao_pass_take(pass, &kept->queries, upper, q_width));
     SLAO_TRY(slao_pass_take(pass, &kept->lse, upper, config->heads));
@@ -157,15 +170,20 @@ static slao_status forward(slao_pass *pass, const slao_batch *batch, const slao_
     for (int64_t row = 0; row < rows; row++)
         SLAO_TRY(slao_model_embed(pass->model, batch->ids[row], pass->stream + row * hidden));
     slao_kept_layer *kept = pass->layers;
-    if (!pass->training)
-        SLAO_TRY(take_layer(pass, rows, kept)); /* one, used by every layer in turn */
+    bool shared = !pass->training || pass->recomputes; /* one, used by every layer in turn */
+    if (shared)
+        SLAO_TRY(take_layer(pass, rows, kept));
     for (int64_t i = 0; i < config->layers; i++) {
         int64_t upper = slao_pass_upper(pass, i)->n_rows;
-        if (pass->training) {
-            SLAO_TRY(take_layer(pass, upper, &kept[i]));
-            memcpy(kept[i].input, pass->stream, (size_t)(rows * hidden) * sizeof(float));
-        }
         slao_kept_layer *layer = pass->training ? &kept[i] : kept;
+        if (!shared)
+            SLAO_TRY(take_layer(pass, upper, layer));
+        else
+            *layer = *kept;
+        if (pass->training) {
+            SLAO_TRY(slao_pass_take(pass, &layer->input, rows, hidden));
+            memcpy(layer->input, pass->stream, (size_t)(rows * hidden) * sizeof(float));
+        }
         SLAO_TRY(attention_forward(pass, i, pairs, cache, layer));
         if (pass->training)
             memcpy(layer->middle, pass->stream, (size_t)(upper * hidden) * sizeof(float));
@@ -174,6 +192,21 @@ static slao_status forward(slao_pass *pass, const slao_batch *batch, const slao_
     SLAO_TRY(answers_forward(pass));
     slao_profile_end(profile, "rows of the forward: norms, rotation, SwiGLU, copies", 0, 0, 0);
     return SLAO_OK;
+}
+
+slao_status slao_pass_recompute(slao_pass *pass, int64_t layer, const slao_low_ranks *pairs) {
+    slao_kept_layer *kept = &pass->layers[layer];
+    size_t row = (size_t)pass->model->config.hidden * sizeof(float);
+    const slao_observer *observer = pass->observer;
+    pass->observer = NULL; /* it has seen this */
+    memcpy(pass->stream, kept->input, (size_t)pass->batch->n_rows * row);
+    slao_status status = attention_forward(pass, layer, pairs, pass->cache, kept);
+    if (status == SLAO_OK) {
+        memcpy(kept->middle, pass->stream, (size_t)slao_pass_upper(pass, layer)->n_rows * row);
+        status = gate_up_forward(pass, layer, pairs, kept);
+    }
+    pass->observer = observer;
+    return status;
 }
 
 static slao_status begin(slao_pass *pass, const slao_batch *batch, bool training) {
@@ -191,14 +224,37 @@ slao_status slao_forward(slao_pass *pass, const slao_batch *batch, const slao_lo
     return forward(pass, batch, pairs, cache);
 }
 
+/* Would all activations be more than should be kept? */
+static bool are_too_many(const slao_model_config *config, int64_t rows) {
+    const double most_bytes = 0x1p30;
+    double values = 2.0 * (double)config->hidden +
+                    2.0 * (double)(config->heads + config->kv_heads) * (double)config->head_dim +
+                    2.0 * (double)config->intermediate;
+    return values * (double)rows * (double)config->layers * sizeof(float) > most_bytes;
+}
+
+static slao_status begin_training(slao_pass *pass, const slao_batch *batch, slao_cache *cache,
+                                  slao_cache *d_cache) {
+    SLAO_TRY(begin(pass, batch, true));
+    pass->cache = cache;
+    pass->d_cache = d_cache;
+    pass->recomputes = pass->checkpointing == SLAO_CHECKPOINTING_AUTO
+                           ? are_too_many(&pass->model->config, batch->n_rows)
+                           : pass->checkpointing == SLAO_CHECKPOINTING_ON;
+    return SLAO_OK;
+}
+
+slao_status slao_forward_part(slao_pass *pass, const slao_batch *batch, const slao_low_ranks *pairs,
+                              slao_cache *cache, slao_cache *d_cache) {
+    SLAO_TRY(begin_training(pass, batch, cache, d_cache));
+    return forward(pass, batch, pairs, cache);
+}
+
 slao_status slao_forward_training(slao_pass *pass, const slao_batch *batch,
                                   const slao_low_ranks *pairs) {
-    SLAO_TRY(begin(pass, batch, true));
-    const slao_model_config *config = &pass->model->config;
-    slao_cache *cache = &pass->kept_cache;
-    *cache = (slao_cache){.slots = batch->n_rows, .width = config->kv_heads * config->head_dim};
-    SLAO_TRY(slao_pass_take(pass, &cache->keys, config->layers * cache->slots, cache->width));
-    SLAO_TRY(slao_pass_take(pass, &cache->values, config->layers * cache->slots, cache->width));
+    slao_cache *cache = &pass->own_cache;
+    SLAO_TRY(begin_training(pass, batch, cache, NULL));
+    SLAO_TRY(slao_cache_take(cache, &pass->model->config, batch->n_rows, pass->arena));
     return forward(pass, batch, pairs, cache);
 }
 
@@ -258,7 +314,8 @@ slao_status slao_loss(slao_pass *pass, double *losses, double gradient_scale) {
         SLAO_TRY(slao_pass_take(pass, &pass->d_answers, batch->n_answers, hidden));
     slao_arena_mark mark = slao_arena_here(pass->arena);
     float *logits;
-    SLAO_TRY(slao_pass_take(pass, &logits, AT_A_TIME, vocabulary));
+    int64_t most = batch->n_answers < AT_A_TIME ? batch->n_answers : AT_A_TIME;
+    SLAO_TRY(slao_pass_take(pass, &logits, most, vocabulary));
     for (int64_t first = 0; first < batch->n_answers; first += AT_A_TIME) {
         int64_t count = batch->n_answers - first < AT_A_TIME ? batch->n_answers - first : AT_A_TIME;
         SLAO_TRY(slao_logits(pass, first, count, logits));

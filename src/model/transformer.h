@@ -22,8 +22,22 @@
 
 typedef struct slao_pass slao_pass;
 
+/* Whether a training forward keeps all activations that the backward needs, or only what each layer
+ * starts from, and its keys and values: the backward then computes the rest of a layer again before
+ * it goes through it (activation checkpointing; Chen et al., 2016), for about a third more time.
+ * The bits are the same. AUTO: where all would take over a GiB. */
+typedef enum {
+    SLAO_CHECKPOINTING_AUTO,
+    SLAO_CHECKPOINTING_ON,
+    SLAO_CHECKPOINTING_OFF
+} slao_checkpointing;
+extern const char *const slao_checkpointing_names[]; /* "auto", "on", "off", NULL */
+
 slao_status slao_pass_new(slao_pass **pass, const slao_model *model);
 void slao_pass_free(slao_pass *pass); /* NULL is allowed */
+
+/* For the forwards to come; a new pass has AUTO. */
+void slao_pass_set_checkpointing(slao_pass *pass, slao_checkpointing checkpointing);
 
 /* Computes the batch without a backward to come. Keys and values are read from and written to
  * `cache`. */
@@ -64,7 +78,7 @@ void slao_pass_observe(slao_pass *pass, const slao_observer *observer);
 /* The model that the pass computes. */
 const slao_model *slao_pass_model(const slao_pass *pass);
 
-/* Bytes that the pass holds. */
+/* Bytes of activations and scratch: the most that the pass needed so far. */
 size_t slao_pass_bytes(const slao_pass *pass);
 
 #endif

@@ -1,5 +1,7 @@
 #include "sweep/fields.h"
 
+#include "model/transformer.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +12,8 @@ const char slao_fields_defaults[] =
     " \"rslora\": false},"
     "\"train\": {\"epochs\": 1, \"batch_size\": 8, \"accumulation\": 1, \"max_length\": 512,"
     " \"optimizer\": \"adamw\", \"learning_rate\": 1e-4, \"weight_decay\": 0,"
-    " \"schedule\": \"constant\", \"warmup_steps\": 0, \"clip_norm\": 1},"
+    " \"schedule\": \"constant\", \"warmup_steps\": 0, \"clip_norm\": 1,"
+    " \"micro_tokens\": 320, \"checkpointing\": \"auto\"},"
     "\"evaluate\": {\"when\": \"every_task\", \"tasks\": \"all\", \"max_new_tokens\": 50,"
     " \"references\": []},"
     "\"weights\": \"auto\",\"ranks_per_trial\": 1,"
@@ -70,6 +73,8 @@ static const slao_json_field train_table[] = {
     {"schedule", SLAO_JSON_TEXT, AT(train.schedule), ANY},
     {"warmup_steps", SLAO_JSON_INTEGER, AT(train.warmup_steps), 0, MOST},
     {"clip_norm", SLAO_JSON_REAL, AT(train.clip_norm), 0, MOST},
+    {"micro_tokens", SLAO_JSON_INTEGER, AT(train.micro_tokens), 0, MOST},
+    {"checkpointing", SLAO_JSON_TEXT, AT(train.checkpointing), ANY},
     {0},
 };
 
@@ -160,6 +165,8 @@ slao_status slao_fields_check(slao_fields *fields, const char *where) {
         slao_check_name(fields->train.optimizer, slao_optimizer_names, where, "train.optimizer"));
     SLAO_TRY(
         slao_check_name(fields->train.schedule, slao_rate_schedule_names, where, "train.schedule"));
+    SLAO_TRY(slao_check_name(fields->train.checkpointing, slao_checkpointing_names, where,
+                             "train.checkpointing"));
     SLAO_TRY(slao_check_name(fields->score.score, slao_score_names, where, "evaluate.score"));
     SLAO_TRY(slao_check_name(fields->when, whens, where, "evaluate.when"));
     SLAO_TRY(slao_check_name(fields->tasks, tasks, where, "evaluate.tasks"));

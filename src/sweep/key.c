@@ -23,6 +23,10 @@ void slao_hash_train(slao_hasher *hasher, const slao_train_settings *train) {
     slao_hash_text(hasher, train->schedule);
     slao_hash_integer(hasher, train->warmup_steps);
     slao_hash_real(hasher, train->clip_norm);
+    if (train->micro_tokens != SLAO_MICRO_TOKENS) { /* so that ids of older trials stay the same */
+        slao_hash_text(hasher, "micro_tokens");
+        slao_hash_integer(hasher, train->micro_tokens);
+    }
 }
 
 slao_hash slao_trial_hash(slao_hasher *hasher, const slao_trial *trial,

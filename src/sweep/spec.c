@@ -50,7 +50,7 @@ static slao_status keep_settings(slao_spec *spec, const slao_fields *fields, con
     spec->evaluate_all_tasks = strcmp(fields->tasks, "all") == 0;
     spec->reference_base = fields->reference_base;
     spec->reference_individual = fields->reference_individual;
-    spec->weights = slao_weights_by_name(fields->weights);
+    spec->weights = (slao_weights)slao_name_index(fields->weights, slao_weights_names);
     spec->ranks_per_trial = fields->ranks_per_trial;
     SLAO_TRY(keep_path(spec, &spec->model, fields->model, folder));
     SLAO_TRY(keep_path(spec, &spec->benchmark.path, fields->benchmark.path, folder));
