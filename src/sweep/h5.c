@@ -85,10 +85,14 @@ void slao_h5_discard(slao_h5 file) {
 }
 
 slao_status slao_h5_link(slao_h5 file, const char *existing, const char *name) {
-    htri_t there = H5Lexists(file, existing, H5P_DEFAULT);
-    if (there <= 0)
-        return check(there, existing);
-    return check(H5Lcreate_hard(file, existing, file, name, H5P_DEFAULT, H5P_DEFAULT), name);
+    slao_status status;
+    hid_t links = -1;
+    SLAO_TRY_GOTO(status, check(links = H5Pcreate(H5P_LINK_CREATE), name), done);
+    SLAO_TRY_GOTO(status, check(H5Pset_create_intermediate_group(links, 1), name), done);
+    SLAO_TRY_GOTO(
+        status, check(H5Lcreate_hard(file, existing, file, name, links, H5P_DEFAULT), name), done);
+done:
+    return release(status, links, name);
 }
 
 /* --- attributes --- */
@@ -140,6 +144,23 @@ slao_status slao_h5_set_integer(slao_h5 file, const char *object, const char *na
 
 /* --- datasets --- */
 
+/* Values of variable length are converted in a buffer that the library zeroes at each write, 1 MB
+ * of it unless it is told that the dataset is small. A text takes 8 bytes in memory and 16 on file,
+ * and nothing grows more. */
+static slao_status write_values(hid_t set, hid_t memory_type, size_t count, const void *values,
+                                const char *what) {
+    const size_t most = 1 << 20;
+    size_t element = 2 * H5Tget_size(memory_type);
+    size_t bytes = count < most / element ? count * element : most > element ? most : element;
+    hid_t transfer = -1;
+    slao_status status;
+    SLAO_TRY_GOTO(status, check(transfer = H5Pcreate(H5P_DATASET_XFER), what), done);
+    SLAO_TRY_GOTO(status, check(H5Pset_buffer(transfer, bytes, NULL, NULL), what), done);
+    status = check(H5Dwrite(set, memory_type, H5S_ALL, H5S_ALL, transfer, values), what);
+done:
+    return release(status, transfer, what);
+}
+
 static slao_status write_dataset(slao_h5 file, const slao_h5_label *label, slao_h5_shape shape,
                                  hid_t file_type, hid_t memory_type, const void *values) {
     const char *what = label->path;
@@ -160,9 +181,7 @@ static slao_status write_dataset(slao_h5 file, const slao_h5_label *label, slao_
               what),
         done);
     if (count > 0)
-        SLAO_TRY_GOTO(
-            status, check(H5Dwrite(set, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values), what),
-            done);
+        SLAO_TRY_GOTO(status, write_values(set, memory_type, count, values, what), done);
     SLAO_TRY_GOTO(status, set_text(set, "description", label->description), done);
     if (label->units)
         SLAO_TRY_GOTO(status, set_text(set, "units", label->units), done);

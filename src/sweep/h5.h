@@ -28,7 +28,7 @@ slao_status slao_h5_close(slao_h5 file, const char *path);
 /* Closes a file that is given up, after a failure; keeps the failure's message. */
 void slao_h5_discard(slao_h5 file);
 
-/* Makes `name` another name of what `existing` names; nothing if there is no such thing. */
+/* Makes `name` another name of what `existing` names. */
 slao_status slao_h5_link(slao_h5 file, const char *existing, const char *name);
 
 /* Attributes of the object at `object` ("/" for the file). */

@@ -59,7 +59,8 @@ static slao_status read_facts(slao_step_outcome *outcome, const cJSON *record, s
     return keep_text(arena, &outcome->adapter_hash);
 }
 
-slao_status slao_outcome_record(const slao_outcome *outcome, int64_t step, cJSON **record) {
+/* The record of a step, out of the first store that has it; NULL without one. */
+static slao_status find_record(const slao_outcome *outcome, int64_t step, cJSON **record) {
     slao_hash key = outcome->plan->steps[step].key;
     *record = NULL;
     for (int64_t i = 0; i < outcome->n_stores; i++) {
@@ -80,23 +81,22 @@ static slao_status has_log(const slao_outcome *outcome, slao_hash key, bool *fou
     return SLAO_OK;
 }
 
-static slao_status read_step(slao_outcome *outcome, int64_t index) {
-    const slao_step *step = &outcome->plan->steps[index];
-    slao_step_outcome *facts = &outcome->steps[index];
-    cJSON *record;
-    SLAO_TRY(slao_outcome_record(outcome, index, &record));
-    *facts = (slao_step_outcome){.recorded = record != NULL};
-    if (!record)
-        return has_log(outcome, step->key, &facts->failed);
-    slao_status status = read_facts(facts, record, step->kind, outcome->arena);
-    cJSON_Delete(record);
-    if (status != SLAO_OK) {
-        char key[SLAO_HASH_TEXT];
-        slao_hash_to_text(step->key, key);
-        return slao_fail_context(status, "the record of step %s (%s %s)", key,
-                                 slao_step_kind_name(step->kind), step->task);
+/* --- their arrays --- */
+
+static const char *const array_keys[] = {
+    "loss",       "extra_loss", "orthogonality",   "interference_a", "interference_b",
+    "gradient_a", "gradient_b", "lambda_by_layer", "example_scores",
+};
+enum { N_ARRAYS = sizeof array_keys / sizeof *array_keys };
+
+slao_record_array slao_outcome_array(const slao_outcome *outcome, int64_t step, const char *key) {
+    int k = 0;
+    while (strcmp(array_keys[k], key) != 0) {
+        k++;
+        SLAO_INVARIANT(k < N_ARRAYS);
     }
-    return SLAO_OK;
+    return step >= 0 && outcome->steps[step].arrays ? outcome->steps[step].arrays[k]
+                                                    : (slao_record_array){0};
 }
 
 static slao_status number_of_list(const cJSON *item, const char *key, double *value) {
@@ -106,10 +106,10 @@ static slao_status number_of_list(const cJSON *item, const char *key, double *va
     return SLAO_OK;
 }
 
-slao_status slao_outcome_array(const slao_outcome *outcome, const cJSON *record, const char *key,
-                               slao_record_array *array) {
+static slao_status read_array(slao_record_array *array, const cJSON *record, const char *key,
+                              slao_arena *arena) {
     *array = (slao_record_array){0};
-    const cJSON *list = record ? slao_json_find(record, key) : NULL;
+    const cJSON *list = slao_json_find(record, key);
     if (!list || cJSON_IsNull(list))
         return SLAO_OK;
     if (!cJSON_IsArray(list))
@@ -117,7 +117,7 @@ slao_status slao_outcome_array(const slao_outcome *outcome, const cJSON *record,
     bool nested = cJSON_IsArray(list->child);
     array->rows = cJSON_GetArraySize(list);
     array->columns = nested ? cJSON_GetArraySize(list->child) : 1;
-    SLAO_TRY(slao_arena_take(outcome->arena, &array->values, (size_t)(array->rows * array->columns),
+    SLAO_TRY(slao_arena_take(arena, &array->values, (size_t)(array->rows * array->columns),
                              sizeof(double)));
     double *value = array->values;
     const cJSON *row, *item;
@@ -132,6 +132,75 @@ slao_status slao_outcome_array(const slao_outcome *outcome, const cJSON *record,
             SLAO_TRY(number_of_list(item, key, value++));
     }
     return SLAO_OK;
+}
+
+static slao_status read_arrays(slao_step_outcome *facts, const cJSON *record, slao_arena *arena) {
+    SLAO_TRY(slao_arena_take(arena, &facts->arrays, N_ARRAYS, sizeof *facts->arrays));
+    for (int k = 0; k < N_ARRAYS; k++)
+        SLAO_TRY(read_array(&facts->arrays[k], record, array_keys[k], arena));
+    return SLAO_OK;
+}
+
+int64_t slao_outcome_final_step(const slao_plan *plan, int64_t trial, int64_t task) {
+    const slao_trial *settings = &plan->spec->trials[trial];
+    int64_t n = settings->order->n_tasks;
+    int64_t after = slao_method_is_diagonal(settings->method.method) ? task : n - 1;
+    return plan->trials[trial].accuracy[after * n + task];
+}
+
+static void mark(bool *marks, int64_t step) {
+    if (step >= 0)
+        marks[step] = true;
+}
+
+/* The steps whose arrays the results file shows: most steps, evaluations on the way, have none. */
+static slao_status mark_shown(const slao_plan *plan, bool **shown) {
+    SLAO_TRY(slao_allocate(shown, (size_t)plan->n_steps, sizeof **shown));
+    for (int64_t k = 0; k < plan->spec->n_trials; k++) {
+        for (int64_t j = 0; j < plan->spec->trials[k].order->n_tasks; j++) {
+            mark(*shown, plan->trials[k].finetunes[j]);
+            mark(*shown, plan->trials[k].adapters[j]);
+            mark(*shown, slao_outcome_final_step(plan, k, j));
+        }
+    }
+    return SLAO_OK;
+}
+
+/* --- steps --- */
+
+static slao_status read_record(slao_step_outcome *facts, const cJSON *record, slao_step_kind kind,
+                               bool shown, slao_arena *arena) {
+    SLAO_TRY(read_facts(facts, record, kind, arena));
+    return shown ? read_arrays(facts, record, arena) : SLAO_OK;
+}
+
+static slao_status read_step(slao_outcome *outcome, int64_t index, bool shown) {
+    const slao_step *step = &outcome->plan->steps[index];
+    slao_step_outcome *facts = &outcome->steps[index];
+    cJSON *record;
+    SLAO_TRY(find_record(outcome, index, &record));
+    *facts = (slao_step_outcome){.recorded = record != NULL};
+    if (!record)
+        return has_log(outcome, step->key, &facts->failed);
+    slao_status status = read_record(facts, record, step->kind, shown, outcome->arena);
+    cJSON_Delete(record);
+    if (status != SLAO_OK) {
+        char key[SLAO_HASH_TEXT];
+        slao_hash_to_text(step->key, key);
+        return slao_fail_context(status, "the record of step %s (%s %s)", key,
+                                 slao_step_kind_name(step->kind), step->task);
+    }
+    return SLAO_OK;
+}
+
+static slao_status read_steps(slao_outcome *outcome) {
+    bool *shown;
+    SLAO_TRY(mark_shown(outcome->plan, &shown));
+    slao_status status = SLAO_OK;
+    for (int64_t i = 0; i < outcome->plan->n_steps && status == SLAO_OK; i++)
+        status = read_step(outcome, i, shown[i]);
+    free(shown);
+    return status;
 }
 
 /* --- trials --- */
@@ -234,6 +303,42 @@ static slao_status read_trial(slao_outcome *outcome, int64_t index, slao_needs *
     return SLAO_OK;
 }
 
+/* A trial and its training; trials that are trained alike are brought together by sorting. */
+typedef struct {
+    int64_t trial, n_tasks;
+    const int64_t *finetunes;
+} trained;
+
+static int compare_trained(const void *left, const void *right) {
+    const trained *a = left, *b = right;
+    if (a->n_tasks != b->n_tasks)
+        return a->n_tasks < b->n_tasks ? -1 : 1;
+    return memcmp(a->finetunes, b->finetunes, (size_t)a->n_tasks * sizeof *a->finetunes);
+}
+
+static int compare_trained_then_trials(const void *left, const void *right) {
+    const trained *a = left, *b = right;
+    int by_training = compare_trained(a, b);
+    return by_training ? by_training : a->trial < b->trial ? -1 : a->trial > b->trial;
+}
+
+static slao_status find_trained_alike(slao_outcome *outcome) {
+    int64_t n = outcome->plan->spec->n_trials;
+    trained *list;
+    SLAO_TRY(slao_allocate(&list, (size_t)n, sizeof *list));
+    for (int64_t i = 0; i < n; i++)
+        list[i] = (trained){i, outcome->plan->spec->trials[i].order->n_tasks,
+                            outcome->plan->trials[i].finetunes};
+    qsort(list, (size_t)n, sizeof *list, compare_trained_then_trials);
+    for (int64_t i = 0, first = 0; i < n; i++) {
+        if (compare_trained(&list[first], &list[i]) != 0)
+            first = i;
+        outcome->trials[list[i].trial].trained_as = list[first].trial;
+    }
+    free(list);
+    return SLAO_OK;
+}
+
 /* --- all of it --- */
 
 static slao_status read_all(slao_outcome *outcome) {
@@ -242,15 +347,14 @@ static slao_status read_all(slao_outcome *outcome) {
     SLAO_TRY(slao_arena_new(&outcome->arena));
     SLAO_TRY(slao_arena_take(outcome->arena, &outcome->steps, n_steps, sizeof *outcome->steps));
     SLAO_TRY(slao_arena_take(outcome->arena, &outcome->trials, n_trials, sizeof *outcome->trials));
-    for (int64_t i = 0; i < plan->n_steps; i++)
-        SLAO_TRY(read_step(outcome, i));
+    SLAO_TRY(read_steps(outcome));
     slao_needs needed;
     SLAO_TRY(slao_needs_new(&needed, plan));
     slao_status status = SLAO_OK;
     for (int64_t i = 0; i < plan->spec->n_trials && status == SLAO_OK; i++)
         status = read_trial(outcome, i, &needed);
     slao_needs_free(&needed);
-    return status;
+    return status == SLAO_OK ? find_trained_alike(outcome) : status;
 }
 
 slao_status slao_outcome_new(slao_outcome **outcome, const slao_plan *plan,

@@ -11,6 +11,13 @@
 #include "sweep/plan.h"
 #include "sweep/store.h"
 
+/* The numbers of a list, or of a list of equally long lists, row-major; null is NaN. A list gives
+ * one column. */
+typedef struct {
+    int64_t rows, columns;
+    double *values;
+} slao_record_array;
+
 typedef struct {
     bool recorded;       /* its record is in a store; nothing below means anything otherwise */
     bool failed;         /* no record, but a log of why it failed */
@@ -23,6 +30,7 @@ typedef struct {
     const char *adapter_hash;              /* "" where the step leaves no adapter */
     double score, token_exact;             /* of an evaluation; NaN otherwise */
     int64_t examples;
+    slao_record_array *arrays; /* for slao_outcome_array */
 } slao_step_outcome;
 
 typedef struct {
@@ -34,6 +42,8 @@ typedef struct {
     int64_t *examples;              /* n_tasks, test examples; 0 if no evaluation tells */
     double *final;                  /* n_tasks: the final scores that AA averages */
     bool diagonal;                  /* each task was trained by itself (metrics.h) */
+    int64_t
+        trained_as; /* the first trial with the same fine-tune steps: an earlier one, or itself */
     slao_metrics metrics;
     /* Over the trial's own steps: its fine-tuning, merges and the evaluations of its matrix, not
      * the references (untrained model, individual runs). A step that several trials share counts in
@@ -52,23 +62,20 @@ typedef struct {
     slao_arena *arena;
 } slao_outcome;
 
-/* Reads the records. One that is damaged or lacks what its kind must have is SLAO_BAD_INPUT. The
- * plan and the stores must outlive the outcome. */
+/* Reads each record once, and keeps of it what the results file shows. One that is damaged or lacks
+ * what its kind must have is SLAO_BAD_INPUT. The plan and the stores must outlive the outcome. */
 slao_status slao_outcome_new(slao_outcome **outcome, const slao_plan *plan,
                              const slao_store *const *stores, int64_t n_stores);
 void slao_outcome_free(slao_outcome *outcome); /* NULL is allowed */
 
-/* The record of a step again, for its arrays; NULL without one. The caller deletes *record. */
-slao_status slao_outcome_record(const slao_outcome *outcome, int64_t step, cJSON **record);
+/* The numbers at `key` of the record of a step: "loss", "extra_loss", "orthogonality",
+ * "interference_a", "interference_b", "gradient_a" and "gradient_b" of the fine-tune steps of
+ * trials, "lambda_by_layer" of the steps whose adapters are evaluated, "example_scores" of final
+ * evaluations. An absent key, a null in place of the list, no record, or no step (-1), gives no
+ * rows. */
+slao_record_array slao_outcome_array(const slao_outcome *outcome, int64_t step, const char *key);
 
-/* The numbers of a list, or of a list of equally long lists, at `key` of a record, row-major and in
- * the outcome's arena; null is NaN. A list gives one column. An absent key, a null in place of the
- * list, or no record at all, gives no rows. */
-typedef struct {
-    int64_t rows, columns;
-    double *values;
-} slao_record_array;
-slao_status slao_outcome_array(const slao_outcome *outcome, const cJSON *record, const char *key,
-                               slao_record_array *array);
+/* The evaluation of the i-th task that is the trial's final one; -1 if none was asked for. */
+int64_t slao_outcome_final_step(const slao_plan *plan, int64_t trial, int64_t task);
 
 #endif

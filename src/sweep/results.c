@@ -113,9 +113,7 @@ static slao_status write_all_trials(slao_h5 file, const slao_outcome *outcome,
     SLAO_TRY(slao_hasher_new(&hasher));
     slao_status status = SLAO_OK;
     for (int64_t i = 0; i < outcome->plan->spec->n_trials && status == SLAO_OK; i++)
-        status = slao_results_write_trial(file, outcome, i, hasher);
-    for (int64_t i = 0; config && i < outcome->plan->spec->n_trials && status == SLAO_OK; i++)
-        status = slao_results_write_cosines(file, outcome, i, config);
+        status = slao_results_write_trial(file, outcome, config, i, hasher);
     slao_hash_to_text(slao_hash_value(hasher), fingerprint);
     slao_hasher_free(hasher);
     return status;

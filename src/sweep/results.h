@@ -7,8 +7,10 @@
  *   /steps            a row per step that ran
  *   /trial/ID/...     arrays of a trial: scores, losses, lambda used, geometry of the adapters
  *
- * It can be written at any time, and again from the store alone: what has not run is NaN, or not
- * there. It appears whole, in place of an older one.
+ * It can be written at any time, and again from the store alone: every trial has every dataset, and
+ * what has not run is NaN (or of length 0: losses, example_scores). It appears whole, in place of
+ * an older one. Writing takes time in proportion to the steps and trials; memory, too: the losses,
+ * the numbers by layer and the final example scores of all steps are held at once.
  *
  * The fingerprint is the same for two sweeps exactly if their results are: it covers, over trials
  * sorted by id, the settings, the bits of all scores and losses, and the hash of the final adapters
@@ -28,7 +30,7 @@ enum { SLAO_RESULTS_SCHEMA = 1 };
 typedef struct {
     const slao_machine *machine;
     int64_t ranks;                   /* 0: as many as the records show */
-    const slao_model_config *config; /* of the base model; NULL: cosines of adapters are left out */
+    const slao_model_config *config; /* of the base model */
 } slao_results_context;
 
 /* Writes `path` from the records and adapters in `stores` (see outcome.h). A full disk is

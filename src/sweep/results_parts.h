@@ -13,14 +13,52 @@ slao_status slao_results_write_orders(slao_h5 file, const slao_outcome *outcome)
 slao_status slao_results_write_accuracy(slao_h5 file, const slao_outcome *outcome);
 slao_status slao_results_write_steps(slao_h5 file, const slao_outcome *outcome);
 
-/* results_trial.c: the arrays of one trial, /trial/ID/...; its part of the fingerprint is fed. */
-slao_status slao_results_write_trial(slao_h5 file, const slao_outcome *outcome, int64_t index,
-                                     slao_hasher *fingerprint);
+/* A trial being written. Its arrays lie in the outcome's arena until it is done. */
+typedef struct {
+    slao_h5 file;
+    const slao_outcome *outcome;
+    const slao_model_config *config; /* of the base model */
+    int64_t index;                   /* of the trial */
+    const slao_trial *settings;
+    const slao_trial_steps *steps;
+    const slao_trial_outcome *trial;
+    int64_t n_tasks, n_modules; /* modules: those adapted in a layer */
+} slao_trial_writer;
 
-/* results_cosine.c: cosine_A and cosine_B of a trial, from the adapters in the stores; nothing if
- * they have none of them. Earlier trials must have been written. */
-slao_status slao_results_write_cosines(slao_h5 file, const slao_outcome *outcome, int64_t index,
-                                       const slao_model_config *config);
+/* A dataset /trial/ID/name. */
+typedef struct {
+    const char *name, *description, *units;
+} slao_trial_row;
+
+/* results_trial.c: the datasets of one trial; its part of the fingerprint is fed. Earlier trials
+ * must have been written. */
+slao_status slao_results_write_trial(slao_h5 file, const slao_outcome *outcome,
+                                     const slao_model_config *config, int64_t index,
+                                     slao_hasher *fingerprint);
+slao_status slao_trial_write_reals(const slao_trial_writer *w, const slao_trial_row *row,
+                                   slao_h5_shape shape, const double *values);
+slao_status slao_trial_write_integers(const slao_trial_writer *w, const slao_trial_row *row,
+                                      int64_t count, const int64_t *values);
+/* `count` times NaN, in the outcome's arena. */
+slao_status slao_trial_take_reals(const slao_trial_writer *w, int64_t count, double **values);
+
+/* A number for each task, layer and module: `key` of the records of `steps`, one for each task. NaN
+ * where there is none. */
+typedef struct {
+    slao_trial_row row;
+    const char *key;
+} slao_trial_by_layer;
+slao_status slao_trial_write_by_layer(const slao_trial_writer *w, const slao_trial_by_layer *what,
+                                      const int64_t *steps);
+
+/* results_training.c: losses and geometry of the trial's fine-tuning. Trials that differ only in
+ * how they merge share it: the first of them has the datasets, the others link to them. */
+slao_status slao_trial_write_training(const slao_trial_writer *w);
+void slao_trial_hash_losses(slao_hasher *fingerprint, const slao_trial_writer *w);
+
+/* results_cosine.c: cosine_A and cosine_B, from the adapters in the stores. */
+slao_status slao_trial_write_cosines(const slao_trial_writer *w);
+extern const char *const slao_trial_cosine_names[2];
 
 /* Feeds the settings of a trial that its row shows or training reads, all but the order of its
  * tasks. */

@@ -6,43 +6,36 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One trial being written. Its arrays lie in the outcome's arena until it is done. */
-typedef struct {
-    slao_h5 file;
-    const slao_outcome *outcome;
-    const slao_trial *settings;
-    const slao_trial_steps *steps;
-    const slao_trial_outcome *trial;
-    int64_t n_tasks;
-} writer;
-
-/* Writes are many and alike: each is a row (name, description, units) and values. */
-typedef struct {
-    const char *name, *description, *units;
-} row;
-
 enum { PATH = 64 };
-static slao_h5_label label_of(const writer *w, const row *r, char path[PATH]) {
-    int length = snprintf(path, PATH, "/trial/%s/%s", w->settings->id, r->name);
+static slao_h5_label label_of(const slao_trial_writer *w, const slao_trial_row *row,
+                              char path[PATH]) {
+    int length = snprintf(path, PATH, "/trial/%s/%s", w->settings->id, row->name);
     SLAO_INVARIANT(length > 0 && length < PATH);
-    return (slao_h5_label){path, r->description, r->units};
+    return (slao_h5_label){path, row->description, row->units};
 }
 
-static slao_status write_reals(const writer *w, const row *r, slao_h5_shape shape,
-                               const double *values) {
+slao_status slao_trial_write_reals(const slao_trial_writer *w, const slao_trial_row *row,
+                                   slao_h5_shape shape, const double *values) {
     char path[PATH];
-    slao_h5_label label = label_of(w, r, path);
+    slao_h5_label label = label_of(w, row, path);
     return slao_h5_write_reals(w->file, &label, shape, values);
 }
 
-static slao_status write_texts(const writer *w, const row *r, int64_t count,
+slao_status slao_trial_write_integers(const slao_trial_writer *w, const slao_trial_row *row,
+                                      int64_t count, const int64_t *values) {
+    char path[PATH];
+    slao_h5_label label = label_of(w, row, path);
+    return slao_h5_write_integers(w->file, &label, (slao_h5_shape){1, {count}}, values);
+}
+
+static slao_status write_texts(const slao_trial_writer *w, const slao_trial_row *row, int64_t count,
                                const char *const *texts) {
     char path[PATH];
-    slao_h5_label label = label_of(w, r, path);
+    slao_h5_label label = label_of(w, row, path);
     return slao_h5_write_texts(w->file, &label, count, texts);
 }
 
-static slao_status take_reals(const writer *w, int64_t count, double **values) {
+slao_status slao_trial_take_reals(const slao_trial_writer *w, int64_t count, double **values) {
     SLAO_TRY(slao_arena_take(w->outcome->arena, values, (size_t)count, sizeof **values));
     for (int64_t i = 0; i < count; i++)
         (*values)[i] = NAN;
@@ -51,10 +44,10 @@ static slao_status take_reals(const writer *w, int64_t count, double **values) {
 
 /* --- names and scores --- */
 
-static slao_status write_names(const writer *w) {
-    static const row tasks = {"tasks", "names of the tasks, in the order they are trained in",
-                              NULL};
-    static const row modules = {
+static slao_status write_names(const slao_trial_writer *w) {
+    static const slao_trial_row tasks = {
+        "tasks", "names of the tasks, in the order they are trained in", NULL};
+    static const slao_trial_row modules = {
         "modules", "adapted modules of a layer: the last axis of arrays by layer", NULL};
     SLAO_TRY(write_texts(w, &tasks, w->n_tasks, w->settings->order->tasks));
     const char *names[SLAO_N_MODULES];
@@ -66,35 +59,23 @@ static slao_status write_names(const writer *w) {
     return write_texts(w, &modules, count, names);
 }
 
-static slao_status write_scores(const writer *w) {
-    static const row accuracy = {
+static slao_status write_scores(const slao_trial_writer *w) {
+    static const slao_trial_row accuracy = {
         "accuracy",
         "scores: row j after training task j+1, column i on the i-th task; NaN where not evaluated",
         "fraction"};
-    static const row base = {"accuracy_base", "scores of the untrained model, by task", "fraction"};
-    static const row individual = {"accuracy_individual",
-                                   "scores on each task after training on it alone", "fraction"};
+    static const slao_trial_row base = {"accuracy_base", "scores of the untrained model, by task",
+                                        "fraction"};
+    static const slao_trial_row individual = {
+        "accuracy_individual", "scores on each task after training on it alone", "fraction"};
     int64_t n = w->n_tasks;
-    SLAO_TRY(write_reals(w, &accuracy, (slao_h5_shape){2, {n, n}}, w->trial->accuracy));
-    SLAO_TRY(write_reals(w, &base, (slao_h5_shape){1, {n}}, w->trial->base));
-    return write_reals(w, &individual, (slao_h5_shape){1, {n}}, w->trial->individual);
+    SLAO_TRY(slao_trial_write_reals(w, &accuracy, (slao_h5_shape){2, {n, n}}, w->trial->accuracy));
+    SLAO_TRY(slao_trial_write_reals(w, &base, (slao_h5_shape){1, {n}}, w->trial->base));
+    return slao_trial_write_reals(w, &individual, (slao_h5_shape){1, {n}}, w->trial->individual);
 }
 
-/* The list at `key` of the record of `step`; no rows if there is none. */
-static slao_status read_array(const writer *w, int64_t step, const char *key,
-                              slao_record_array *array) {
-    *array = (slao_record_array){0};
-    if (step < 0)
-        return SLAO_OK;
-    cJSON *record;
-    SLAO_TRY(slao_outcome_record(w->outcome, step, &record));
-    slao_status status = slao_outcome_array(w->outcome, record, key, array);
-    cJSON_Delete(record);
-    return status;
-}
-
-static slao_status write_example_scores(const writer *w) {
-    static const row scores = {
+static slao_status write_example_scores(const slao_trial_writer *w) {
+    static const slao_trial_row scores = {
         "example_scores",
         "score of each test example in the final evaluation, ragged by task, in the order of the "
         "test set",
@@ -103,9 +84,8 @@ static slao_status write_example_scores(const writer *w) {
     slao_h5_row *rows;
     SLAO_TRY(slao_arena_take(w->outcome->arena, &rows, (size_t)n, sizeof *rows));
     for (int64_t i = 0; i < n; i++) {
-        int64_t after = w->trial->diagonal ? i : n - 1;
-        slao_record_array array;
-        SLAO_TRY(read_array(w, w->steps->accuracy[after * n + i], "example_scores", &array));
+        int64_t final = slao_outcome_final_step(w->outcome->plan, w->index, i);
+        slao_record_array array = slao_outcome_array(w->outcome, final, "example_scores");
         rows[i] = (slao_h5_row){array.rows * array.columns, array.values};
     }
     char path[PATH];
@@ -113,91 +93,28 @@ static slao_status write_example_scores(const writer *w) {
     return slao_h5_write_ragged(w->file, &label, n, rows);
 }
 
-/* --- losses --- */
+/* --- merging --- */
 
-static slao_status write_losses(const writer *w, slao_hasher *fingerprint) {
-    static const row loss_row = {"loss",
-                                 "mean loss over the answer tokens of each optimiser step; the "
-                                 "tasks one after the other, loss_steps of each",
-                                 "nat per token"};
-    static const row steps_row = {"loss_steps", "optimiser steps of each task: the parts of loss",
-                                  NULL};
-    int64_t *counts, total = 0;
-    slao_record_array *losses;
-    slao_arena *arena = w->outcome->arena;
-    SLAO_TRY(slao_arena_take(arena, &counts, (size_t)w->n_tasks, sizeof *counts));
-    SLAO_TRY(slao_arena_take(arena, &losses, (size_t)w->n_tasks, sizeof *losses));
-    for (int64_t j = 0; j < w->n_tasks; j++) {
-        SLAO_TRY(read_array(w, w->steps->finetunes[j], "loss", &losses[j]));
-        counts[j] = losses[j].rows * losses[j].columns;
-        total += counts[j];
-    }
-    double *loss;
-    SLAO_TRY(take_reals(w, total, &loss));
-    int64_t at = 0;
-    for (int64_t j = 0; j < w->n_tasks; j++) {
-        slao_hash_integer(fingerprint, counts[j]);
-        for (int64_t k = 0; k < counts[j]; k++) {
-            slao_hash_real(fingerprint, losses[j].values[k]);
-            loss[at++] = losses[j].values[k];
-        }
-    }
-    SLAO_TRY(write_reals(w, &loss_row, (slao_h5_shape){1, {total}}, loss));
-    char path[PATH];
-    slao_h5_label label = label_of(w, &steps_row, path);
-    return slao_h5_write_integers(w->file, &label, (slao_h5_shape){1, {w->n_tasks}}, counts);
-}
-
-/* What a method adds to the loss; only where it adds something. */
-static slao_status write_extra_losses(const writer *w) {
-    static const row extra = {"extra_loss",
-                              "what the method added to each step's loss: the parts are those of "
-                              "loss, zero for tasks without",
-                              NULL};
-    slao_record_array loss, added;
-    int64_t total = 0, at = 0;
-    bool any = false;
-    for (int64_t j = 0; j < w->n_tasks; j++) {
-        SLAO_TRY(read_array(w, w->steps->finetunes[j], "loss", &loss));
-        SLAO_TRY(read_array(w, w->steps->finetunes[j], "extra_loss", &added));
-        total += loss.rows * loss.columns;
-        any = any || added.rows * added.columns > 0;
-    }
-    if (!any)
-        return SLAO_OK;
-    double *values;
-    SLAO_TRY(take_reals(w, total, &values));
-    for (int64_t j = 0; j < w->n_tasks; j++) {
-        SLAO_TRY(read_array(w, w->steps->finetunes[j], "loss", &loss));
-        SLAO_TRY(read_array(w, w->steps->finetunes[j], "extra_loss", &added));
-        for (int64_t k = 0; k < loss.rows * loss.columns; k++)
-            values[at++] = k < added.rows * added.columns ? added.values[k] : 0;
-    }
-    return write_reals(w, &extra, (slao_h5_shape){1, {total}}, values);
-}
-
-/* --- merging and geometry --- */
-
-static slao_status write_merging(const writer *w) {
-    static const row lambda_row = {
+static slao_status write_merging(const slao_trial_writer *w) {
+    static const slao_trial_row lambda_row = {
         "lambda",
         "weight with which each task entered the merged adapter: 1 for the first, which is taken "
         "whole; NaN where nothing is merged",
         NULL};
-    static const row distance_row = {
+    static const slao_trial_row distance_row = {
         "distance",
         "||theta - theta_0||: Frobenius norm of s B A over all adapted modules, of the "
         "adapter evaluated after each task",
         NULL};
-    static const row state_row = {
+    static const slao_trial_row state_row = {
         "state_bytes",
         "what the method keeps after each task: the adapters and other state from which both the "
         "evaluated adapter and all later training follow",
         "B"};
     double *lambda, *distance, *state;
-    SLAO_TRY(take_reals(w, w->n_tasks, &state));
-    SLAO_TRY(take_reals(w, w->n_tasks, &lambda));
-    SLAO_TRY(take_reals(w, w->n_tasks, &distance));
+    SLAO_TRY(slao_trial_take_reals(w, w->n_tasks, &state));
+    SLAO_TRY(slao_trial_take_reals(w, w->n_tasks, &lambda));
+    SLAO_TRY(slao_trial_take_reals(w, w->n_tasks, &distance));
     for (int64_t j = 0; j < w->n_tasks; j++) {
         int64_t index = w->steps->adapters[j];
         if (index < 0 || !w->outcome->steps[index].recorded)
@@ -208,78 +125,42 @@ static slao_status write_merging(const writer *w) {
         distance[j] = step->distance;
         state[j] = step->state_bytes;
     }
-    SLAO_TRY(write_reals(w, &state_row, (slao_h5_shape){1, {w->n_tasks}}, state));
-    SLAO_TRY(write_reals(w, &lambda_row, (slao_h5_shape){1, {w->n_tasks}}, lambda));
-    return write_reals(w, &distance_row, (slao_h5_shape){1, {w->n_tasks}}, distance);
+    SLAO_TRY(slao_trial_write_reals(w, &state_row, (slao_h5_shape){1, {w->n_tasks}}, state));
+    SLAO_TRY(slao_trial_write_reals(w, &lambda_row, (slao_h5_shape){1, {w->n_tasks}}, lambda));
+    return slao_trial_write_reals(w, &distance_row, (slao_h5_shape){1, {w->n_tasks}}, distance);
 }
 
-/* Numbers by layer and module that fine-tune steps record, or the steps whose adapters are
- * evaluated: a dataset task x layer x module each. */
-typedef struct {
-    row dataset;
-    const char *key; /* in the record */
-    bool of_adapters;
-} by_layer;
+static slao_status write_lambda_by_layer(const slao_trial_writer *w) {
+    static const slao_trial_by_layer lambda = {
+        {"lambda_by_layer",
+         "lambda by task, layer and module, where the schedule has one for each; NaN for the first "
+         "task, which is taken whole, and under other schedules",
+         NULL},
+        "lambda_by_layer"};
+    return slao_trial_write_by_layer(w, &lambda, w->steps->adapters);
+}
 
-static const by_layer geometry[] = {
-    {{"orthogonality",
-      "||A0 A0^T - I||_F of the A that each task started from, by task, layer and module", NULL},
-     "orthogonality",
-     false},
-    {{"interference_A",
-      "||A dA^T||_F, A at the start of each task and dA its change, by task, layer and module",
-      NULL},
-     "interference_a",
-     false},
-    {{"interference_B",
-      "||dB^T B||_F, B at the start of each task and dB its change, by task, layer and module",
-      NULL},
-     "interference_b",
-     false},
-    {{"gradient_A",
-      "mean over the optimiser steps of ||dL/dA||_F before clipping, by task, layer and module",
-      NULL},
-     "gradient_a",
-     false},
-    {{"gradient_B",
-      "mean over the optimiser steps of ||dL/dB||_F before clipping, by task, layer and module",
-      NULL},
-     "gradient_b",
-     false},
-    {{"lambda_by_layer",
-      "lambda by task, layer and module, where the schedule has one for each; NaN for the first "
-      "task, which is taken whole",
-      NULL},
-     "lambda_by_layer",
-     true},
-};
-
-static slao_status write_by_layer(const writer *w, const by_layer *what) {
-    int64_t layers = 0, modules = 0;
-    double *values = NULL;
+slao_status slao_trial_write_by_layer(const slao_trial_writer *w, const slao_trial_by_layer *what,
+                                      const int64_t *steps) {
+    int64_t layers = w->config->layers, modules = w->n_modules;
+    double *values;
+    SLAO_TRY(slao_trial_take_reals(w, w->n_tasks * layers * modules, &values));
     for (int64_t j = 0; j < w->n_tasks; j++) {
-        slao_record_array array;
-        const int64_t *steps = what->of_adapters ? w->steps->adapters : w->steps->finetunes;
-        SLAO_TRY(read_array(w, steps[j], what->key, &array));
+        slao_record_array array = slao_outcome_array(w->outcome, steps[j], what->key);
         if (array.rows == 0)
             continue;
-        if (!values) {
-            layers = array.rows;
-            modules = array.columns;
-            SLAO_TRY(take_reals(w, w->n_tasks * layers * modules, &values));
-        }
         if (array.rows != layers || array.columns != modules)
             return slao_fail(SLAO_BAD_INPUT,
-                             "trial %s: %s of its tasks are of different shapes: their records are "
-                             "not of one model",
-                             w->settings->id, what->key);
+                             "trial %s: %s of task %s is of %lld layers and %lld modules, but the "
+                             "model has %lld and %lld: its record is not of this model",
+                             w->settings->id, what->key, w->settings->order->tasks[j],
+                             (long long)array.rows, (long long)array.columns, (long long)layers,
+                             (long long)modules);
         memcpy(&values[j * layers * modules], array.values,
                (size_t)(layers * modules) * sizeof *values);
     }
-    if (!values)
-        return SLAO_OK;
-    return write_reals(w, &what->dataset, (slao_h5_shape){3, {w->n_tasks, layers, modules}},
-                       values);
+    return slao_trial_write_reals(w, &what->row, (slao_h5_shape){3, {w->n_tasks, layers, modules}},
+                                  values);
 }
 
 /* --- fingerprint --- */
@@ -306,12 +187,12 @@ static void hash_reals(slao_hasher *hasher, const double *values, int64_t count)
         slao_hash_real(hasher, values[i]);
 }
 
-static void hash_adapter(slao_hasher *hasher, const writer *w, int64_t step) {
+static void hash_adapter(slao_hasher *hasher, const slao_trial_writer *w, int64_t step) {
     bool known = step >= 0 && w->outcome->steps[step].recorded;
     slao_hash_text(hasher, known ? w->outcome->steps[step].adapter_hash : "");
 }
 
-static void hash_trial(slao_hasher *hasher, const writer *w) {
+static void hash_trial(slao_hasher *hasher, const slao_trial_writer *w) {
     slao_results_hash_setting(hasher, w->outcome->plan->spec, w->settings);
     int64_t n = w->n_tasks;
     slao_hash_integer(hasher, n);
@@ -324,27 +205,37 @@ static void hash_trial(slao_hasher *hasher, const writer *w) {
     hash_adapter(hasher, w, w->steps->adapters[n - 1]);
 }
 
-slao_status slao_results_write_trial(slao_h5 file, const slao_outcome *outcome, int64_t index,
+static int64_t count_modules(const slao_lora_settings *settings) {
+    int64_t count = 0;
+    for (int module = 0; module < SLAO_N_MODULES; module++)
+        count += settings->targets[module];
+    return count;
+}
+
+slao_status slao_results_write_trial(slao_h5 file, const slao_outcome *outcome,
+                                     const slao_model_config *config, int64_t index,
                                      slao_hasher *fingerprint) {
     const slao_trial *settings = &outcome->plan->spec->trials[index];
-    writer w = {
+    slao_trial_writer w = {
         .file = file,
         .outcome = outcome,
+        .config = config,
+        .index = index,
         .settings = settings,
         .steps = &outcome->plan->trials[index],
         .trial = &outcome->trials[index],
         .n_tasks = settings->order->n_tasks,
+        .n_modules = count_modules(&settings->lora),
     };
     slao_arena_mark mark = slao_arena_here(outcome->arena);
     hash_trial(fingerprint, &w);
+    slao_trial_hash_losses(fingerprint, &w);
     SLAO_TRY(write_names(&w));
     SLAO_TRY(write_scores(&w));
     SLAO_TRY(write_example_scores(&w));
-    SLAO_TRY(write_losses(&w, fingerprint));
-    SLAO_TRY(write_extra_losses(&w));
     SLAO_TRY(write_merging(&w));
-    for (size_t i = 0; i < sizeof geometry / sizeof *geometry; i++)
-        SLAO_TRY(write_by_layer(&w, &geometry[i]));
+    SLAO_TRY(write_lambda_by_layer(&w));
+    SLAO_TRY(slao_trial_write_training(&w));
     slao_arena_return(outcome->arena, mark);
     return SLAO_OK;
 }

@@ -164,7 +164,13 @@ near(group["distance"][:], [nan, 3, 4.5], "distance")
 by_layer = numpy.array([[0, 10], [1, 11]])
 for name, factor in [("orthogonality", 1), ("interference_A", 2), ("interference_B", 4)]:
     near(group[name][:], [numpy.full((2, 2), nan), 0.5 * factor + by_layer, 0.75 * factor + by_layer], name)
-assert "orthogonality" not in file["trial/6a0000000000"]
+for name in ["orthogonality", "interference_A", "interference_B", "gradient_A", "gradient_B", "lambda_by_layer"]:
+    near(file[f"trial/6a0000000000/{name}"][:], numpy.full((3, 2, 2), nan), f"{name} of a trial that did not run")
+for name in ["cosine_A", "cosine_B"]:
+    near(file[f"trial/6a0000000000/{name}"][:], numpy.full((3, 3, 2, 2), nan), f"{name} of a trial that did not run")
+near(group["extra_loss"][:], [0] * 15, "extra_loss of a method that adds none")
+for trial in file["trial"]:
+    equal(set(file["trial"][trial]), set(group), f"datasets of {trial}, which is {trials['status'][trial[:2]]}")
 # The third adapter is gone; the second A is at cosine 1/sqrt(1 + i^2) to the first at site i, from 1.
 cosine = group["cosine_A"][:]
 equal(cosine.shape, (3, 3, 2, 2), "cosine_A")
@@ -176,8 +182,10 @@ near(cosine[2], numpy.full((3, 2, 2), nan), "cosine_A of an adapter that is gone
 near(group["cosine_B"][0], numpy.full((3, 2, 2), nan), "cosine_B of a B that is 0")
 near(group["cosine_B"][1, 1], numpy.ones((2, 2)), "cosine_B of a task with itself")
 for trial in ["2c0000000000", "3d0000000000"]:
-    assert file[f"trial/{trial}/cosine_A"] == group["cosine_A"], "trials that share their training share the array"
-assert "cosine_A" not in file["trial/1b0000000000"] or file["trial/1b0000000000/cosine_A"] != group["cosine_A"]
+    for name in ["cosine_A", "loss", "extra_loss", "loss_steps", "orthogonality", "gradient_B"]:
+        assert file[f"trial/{trial}/{name}"] == group[name], "trials that share their training share the arrays"
+assert file["trial/1b0000000000/cosine_A"] != group["cosine_A"]
+assert file["trial/2c0000000000/lambda"] != group["lambda"]
 
 equal(group["loss"].attrs["units"], "nat per token", "units")
 print("results file: all as expected")
