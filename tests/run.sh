@@ -21,7 +21,8 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-setup_packages "${BUILD_PACKAGES[@]}" libcmocka-dev
+setup_packages "${BUILD_PACKAGES[@]}" libcmocka-dev shellcheck \
+  slurmctld slurmd slurm-client munge slurm-wlm-basic-plugins # for a Slurm that the tests start and stop themselves
 setup_python h5py pandas matplotlib scipy pytest html5lib pyarrow tokenizers==0.23.3 safetensors rouge-score==0.1.2 setuptools wheel
 setup_model
 setup_build ci

@@ -87,6 +87,7 @@ static slao_status fill_json(cJSON *root, const slao_plan *plan, const summary *
                              int64_t ranks) {
     const slao_spec *spec = plan->spec;
     SLAO_TRY(slao_json_add_text(root, "name", spec->name));
+    SLAO_TRY(slao_json_add_text(root, "model", spec->model));
     SLAO_TRY(slao_json_add_real(root, "trials", (double)spec->n_trials));
     SLAO_TRY(slao_json_add_real(root, "orders", (double)spec->n_orders));
     SLAO_TRY(slao_json_add_real(root, "tasks", (double)plan->n_tasks));

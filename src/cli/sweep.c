@@ -71,15 +71,20 @@ slao_status slao_command_sweep(int argc, char **argv) {
         {"--checkpoint-seconds", NULL, SLAO_OPTION_REAL, "S",
          "keep what a kill would lose of a training so often (60)", &choices.checkpoint_seconds,
          false},
+        {"--model-copy", NULL, SLAO_OPTION_TEXT, "PATH",
+         "a copy of the spec's model, to read in its place: on the node's own disk, say",
+         &choices.model_copy, false},
         {"--progress", NULL, SLAO_OPTION_TEXT, "MODE", "auto, bar, lines or none", &progress,
          false},
         {0},
     };
     const slao_usage usage = {
-        .usage = "mpirun -n N slao sweep SPEC.json [-o OUT.h5] [--store DIR] [--threads T] [--set "
-                 "KEY=VALUE]... "
-                 "[--dry-run] [--fresh] [--shard k/n] [--only failed,missing] [--max-fails K] "
-                 "[--max-retries K] [--time-limit MIN] [--checkpoint-seconds S] [--progress MODE]",
+        .usage =
+            "mpirun -n N slao sweep SPEC.json [-o OUT.h5] [--store DIR] [--threads T] [--set "
+            "KEY=VALUE]... "
+            "[--dry-run] [--fresh] [--shard k/n] [--only failed,missing] [--max-fails K] "
+            "[--max-retries K] [--time-limit MIN] [--checkpoint-seconds S] [--model-copy PATH] "
+            "[--progress MODE]",
         .summary = "Trains and evaluates every trial of a sweep, sharing all work that trials have "
                    "in common,\n"
                    "and writes one HDF5 file. Stop it at any time: the same command goes on.",

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "linalg/distributed_qr.h"
+#include "sweep/launch.h"
 #include "sweep/life.h"
 
 #include <errno.h>
@@ -34,20 +35,6 @@ void slao_ranks_wait(MPI_Request *request) {
             return;
         slao_take_nap(&nap);
     }
-}
-
-/* Slurm's srun starts N programs of one rank each where it lacks the plug-in that MPI needs. */
-static slao_status check_srun(int size) {
-    const char *tasks = getenv("SLURM_STEP_NUM_TASKS");
-    if (size > 1 || !tasks || atoi(tasks) <= 1)
-        return SLAO_OK;
-    const char *task = getenv("SLURM_PROCID");
-    if (task && strcmp(task, "0") != 0)
-        return slao_fail(SLAO_BAD_INPUT, "%s", ""); /* the first one tells */
-    return slao_fail(SLAO_BAD_INPUT,
-                     "srun started %s programs, but MPI sees one rank in each: start them with "
-                     "mpirun, or with srun --mpi=pmix if `srun --mpi=list` has pmix",
-                     tasks);
 }
 
 static slao_status gather_hosts(slao_ranks *ranks) {
@@ -88,7 +75,7 @@ slao_status slao_ranks_start(slao_ranks *ranks) {
         status = slao_fail(SLAO_BAD_INPUT, "this MPI was built without MPI_THREAD_MULTIPLE, which "
                                            "slao needs: use one that has it");
     else
-        status = check_srun(ranks->size);
+        status = slao_launch_check(ranks->size);
     if (status == SLAO_OK)
         status = slao_life_start(&ranks->life, ranks);
     status = slao_ranks_agree(ranks, status);

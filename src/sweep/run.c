@@ -3,10 +3,12 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "linalg/threads.h"
 #include "sweep/chronicle.h"
 #include "sweep/crew.h"
 #include "sweep/deadline.h"
 #include "sweep/drain.h"
+#include "sweep/environment.h"
 #include "sweep/group.h"
 #include "sweep/results.h"
 #include "sweep/study.h"
@@ -82,6 +84,8 @@ static slao_status share_spec(const sweep_run *run, slao_spec **spec, char **fol
             parsed = slao_spec_parse(spec, text, run->choices->spec, *folder, NULL, 0);
         status = slao_ranks_agree(run->ranks, parsed);
     }
+    if (status == SLAO_OK && run->choices->model_copy)
+        (*spec)->model = run->choices->model_copy; /* its text, which the store keeps, stays */
     free(text);
     if (status != SLAO_OK) {
         slao_spec_free(*spec);
@@ -263,6 +267,10 @@ static slao_status prepare(sweep_run *run) {
         status = slao_ranks_check_same(ranks, hash, "the plan (do all ranks read the same files?)");
     if (status == SLAO_OK)
         status = slao_ranks_agree(ranks, choose_places(run));
+    if (status == SLAO_OK) {
+        slao_run_needs needs = {.threads = slao_threads(), .store = run->store_folder};
+        status = slao_environment_check(ranks, &needs);
+    }
     if (status == SLAO_OK)
         status = slao_ranks_agree(ranks, open_store(run, folder));
     free(folder);

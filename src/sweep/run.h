@@ -15,6 +15,7 @@ typedef struct {
     const char *spec;            /* path */
     const char *output;          /* results file; NULL: results/NAME.h5 */
     const char *store;           /* NULL: the spec's, or the output's path with .store for .h5 */
+    const char *model_copy;      /* path to read the model from instead of the spec's; or NULL */
     const char *const *settings; /* arguments of --set, in order */
     int64_t n_settings;
     slao_progress_mode progress;

@@ -81,6 +81,16 @@ done
 expect 0 "$SLAO" collect "$work/small.h5" --from "$work/part-1.store" --from "$work/part-2.store"
 same "two shards collected"
 
+echo "== a copy of the model is read in place of the spec's, and collected results know of the spec's alone"
+cp -r "$work/model" "$work/copy"
+expect 0 "${mpi[@]}" "$SLAO" sweep "$work/spec.json" -o "$work/copied.h5" --model-copy "$work/copy"
+same "from a copy"
+rm -r "$work/copy"
+expect 2 "${mpi[@]}" "$SLAO" sweep "$work/spec.json" -o "$work/copied.h5" --model-copy "$work/copy"
+grep -q "$work/copy" "$work/stderr" || fail "the missing copy is not named"
+expect 0 "$SLAO" collect "$work/copied.h5"
+same "from a copy, collected"
+
 echo "== failed steps: retried, kept from running again, run again by --only"
 bad=("$SLAO" sweep "$work/spec.json" -o "$work/bad.h5" --set 'sweep.learning_rate=[1e-2, 1e9]' --set train.clip_norm=0 --set train.epochs=1
   --set benchmark.train_samples=16 --set 'sweep.order=[["quiz", "guests"]]')

@@ -1,0 +1,12 @@
+/* How this program was started, as those who start many of it tell in the environment. */
+#ifndef SLAO_SWEEP_LAUNCH_H
+#define SLAO_SWEEP_LAUNCH_H
+
+#include "base/status.h"
+
+/* Were several programs started that know nothing of each other, in place of the ranks of one? They
+ * would run the same sweep side by side: SLAO_BAD_INPUT, with advice on the first of them and an
+ * empty message on the others. `size`: of MPI_COMM_WORLD. */
+slao_status slao_launch_check(int size);
+
+#endif
