@@ -16,11 +16,22 @@ void slao_final_scores(const slao_scores *scores, double *final) {
         final[i] = final_score(scores, i);
 }
 
-static double average_accuracy(const slao_scores *scores) {
+static bool counts(const slao_scores *scores, int64_t task) {
+    return !scores->counted || scores->counted[task];
+}
+
+/* The mean of term(i) over the counted tasks i of first .. end-1; NaN if there are none. */
+typedef double term(const slao_scores *scores, int64_t task);
+static double mean_of(const slao_scores *scores, int64_t first, int64_t end, term *of) {
     double sum = 0;
-    for (int64_t i = 0; i < scores->n_tasks; i++)
-        sum += final_score(scores, i);
-    return sum / (double)scores->n_tasks;
+    int64_t count = 0;
+    for (int64_t i = first; i < end; i++) {
+        if (!counts(scores, i))
+            continue;
+        sum += of(scores, i);
+        count++;
+    }
+    return count ? sum / (double)count : NAN;
 }
 
 static double micro_accuracy(const slao_scores *scores) {
@@ -29,18 +40,16 @@ static double micro_accuracy(const slao_scores *scores) {
     double sum = 0;
     int64_t examples = 0;
     for (int64_t i = 0; i < scores->n_tasks; i++) {
+        if (!counts(scores, i))
+            continue;
         sum += (double)scores->examples[i] * final_score(scores, i);
         examples += scores->examples[i];
     }
     return examples > 0 ? sum / (double)examples : NAN;
 }
 
-static double backward_transfer(const slao_scores *scores) {
-    int64_t last = scores->n_tasks - 1;
-    double sum = 0;
-    for (int64_t i = 0; i < last; i++)
-        sum += cell(scores, last, i) - cell(scores, i, i);
-    return last > 0 && !scores->diagonal ? sum / (double)last : NAN;
+static double transfer_of(const slao_scores *scores, int64_t task) {
+    return cell(scores, scores->n_tasks - 1, task) - cell(scores, task, task);
 }
 
 /* fmax would skip a NaN: here one unknown cell makes the largest unknown. */
@@ -52,45 +61,33 @@ static double smaller(double a, double b) {
     return -larger(-a, -b);
 }
 
-static double forgetting(const slao_scores *scores) {
+static double forgotten_of(const slao_scores *scores, int64_t task) {
     int64_t last = scores->n_tasks - 1;
-    double sum = 0;
-    for (int64_t i = 0; i < last; i++) {
-        double best = cell(scores, i, i);
-        for (int64_t l = i + 1; l < last; l++)
-            best = larger(best, cell(scores, l, i));
-        sum += best - cell(scores, last, i);
-    }
-    return last > 0 && !scores->diagonal ? sum / (double)last : NAN;
+    double best = cell(scores, task, task);
+    for (int64_t l = task + 1; l < last; l++)
+        best = larger(best, cell(scores, l, task));
+    return best - cell(scores, last, task);
 }
 
-static double forward_transfer(const slao_scores *scores) {
-    if (!scores->base || scores->n_tasks < 2 || scores->diagonal)
-        return NAN;
-    double sum = 0;
-    for (int64_t i = 1; i < scores->n_tasks; i++)
-        sum += cell(scores, i - 1, i) - scores->base[i];
-    return sum / (double)(scores->n_tasks - 1);
+static double forward_of(const slao_scores *scores, int64_t task) {
+    return cell(scores, task - 1, task) - scores->base[task];
 }
 
-static double transfer_from_individual(const slao_scores *scores) {
-    if (!scores->individual)
-        return NAN;
-    double sum = 0;
-    for (int64_t i = 0; i < scores->n_tasks; i++)
-        sum += cell(scores, i, i) - scores->individual[i];
-    return sum / (double)scores->n_tasks;
+static double gain_over_individual(const slao_scores *scores, int64_t task) {
+    return cell(scores, task, task) - scores->individual[task];
 }
 
 slao_metrics slao_metrics_of(const slao_scores *scores) {
     SLAO_INVARIANT(scores->n_tasks >= 1);
-    double gained = transfer_from_individual(scores);
+    int64_t n = scores->n_tasks;
+    bool sequence = !scores->diagonal;
+    double gained = scores->individual ? mean_of(scores, 0, n, gain_over_individual) : NAN;
     return (slao_metrics){
-        .aa = average_accuracy(scores),
+        .aa = mean_of(scores, 0, n, final_score),
         .aa_micro = micro_accuracy(scores),
-        .bwt = backward_transfer(scores),
-        .forgetting = forgetting(scores),
-        .fwt = forward_transfer(scores),
+        .bwt = sequence ? mean_of(scores, 0, n - 1, transfer_of) : NAN,
+        .forgetting = sequence ? mean_of(scores, 0, n - 1, forgotten_of) : NAN,
+        .fwt = sequence && scores->base ? mean_of(scores, 1, n, forward_of) : NAN,
         .fwt_individual = gained,
         .intransigence = 0.0 - gained, /* not -gained: zero stays +0 */
     };

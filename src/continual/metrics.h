@@ -15,8 +15,9 @@
  * Projects disagree about several of these, so the matrix is always kept beside them. NaN rule: a
  * metric is NaN if any cell that its formula reads is NaN (an infinite score would be a fault and
  * is treated as data), if a vector that it reads is absent, or if it is undefined: BWT, forgetting
- * and FWT for T = 1, AA_micro without examples. Cells that a formula does not read never matter.
- * All sums are in fp64, in the order of the tasks.
+ * and FWT for T = 1, AA_micro without examples. Of some of the tasks (a category) each mean is
+ * taken over those of its terms that are of these tasks; it is undefined without any. Cells that a
+ * formula does not read never matter. All sums are in fp64, in the order of the tasks.
  */
 #ifndef SLAO_CONTINUAL_METRICS_H
 #define SLAO_CONTINUAL_METRICS_H
@@ -31,7 +32,8 @@ typedef struct {
     const double *base;       /* T scores of the untrained model, or NULL */
     const double *individual; /* T scores of each task trained alone, or NULL */
     const int64_t *examples;  /* T, test examples per task, or NULL */
-    bool diagonal; /* each task was trained by itself: only the diagonal means anything */
+    bool diagonal;       /* each task was trained by itself: only the diagonal means anything */
+    const bool *counted; /* T, the tasks that means are taken over, or NULL: all */
 } slao_scores;
 
 typedef struct {

@@ -124,6 +124,7 @@ static slao_status write_contents(slao_h5 file, const slao_outcome *outcome,
                                   char fingerprint[SLAO_HASH_TEXT]) {
     SLAO_TRY(slao_results_write_trials(file, outcome));
     SLAO_TRY(slao_results_write_accuracy(file, outcome));
+    SLAO_TRY(slao_results_write_categories(file, outcome));
     SLAO_TRY(slao_results_write_orders(file, outcome));
     SLAO_TRY(slao_results_write_steps(file, outcome));
     SLAO_TRY(write_all_trials(file, outcome, context->config, fingerprint));

@@ -13,6 +13,9 @@ slao_status slao_results_write_orders(slao_h5 file, const slao_outcome *outcome)
 slao_status slao_results_write_accuracy(slao_h5 file, const slao_outcome *outcome);
 slao_status slao_results_write_steps(slao_h5 file, const slao_outcome *outcome);
 
+/* results_categories.c: a row per trial and category of tasks. */
+slao_status slao_results_write_categories(slao_h5 file, const slao_outcome *outcome);
+
 /* A trial being written. Its arrays lie in the outcome's arena until it is done. */
 typedef struct {
     slao_h5 file;

@@ -41,7 +41,7 @@ equal(attributes, {
 ran = table("steps")
 finished = pandas.to_datetime(ran["started"]) + pandas.to_timedelta(ran["seconds"], unit="s")
 equal(attributes["finished"], finished.max().strftime("%Y-%m-%dT%H:%M:%SZ"), "finished")
-equal(sorted(file), ["accuracy", "orders", "steps", "trial", "trials"], "root")
+equal(sorted(file), ["accuracy", "categories", "orders", "steps", "trial", "trials"], "root")
 
 
 def check_description(name, item):
@@ -106,6 +106,39 @@ equal(dict(zip(base["task"], base["score"])), {"dbpedia": 0.02, "amazon": 0.05, 
 
 equal(accuracy.groupby("task")["unanswerable"].unique().map(list).to_dict(), {"agnews": [0], "amazon": [1], "dbpedia": [0]},
       "examples without an answer")
+
+# --- /categories ---
+categories = table("categories").set_index(["trial", "category"])
+equal(list(categories.columns), ["n_tasks", "examples", *metrics], "columns of /categories")
+equal(len(categories), 2 * len(trials), "two categories each")
+
+
+def by_category(name, category):
+    """The metrics of a trial over the tasks of one category, from its matrix."""
+    group = file[f"trial/{name}"]
+    tasks = [task.decode() for task in group["tasks"][:]]
+    a, b, alone = (group[key][:] for key in ("accuracy", "accuracy_base", "accuracy_individual"))
+    examples = {"agnews": 4, "amazon": 4, "dbpedia": 6}
+    last = len(tasks) - 1
+    of = [i for i, task in enumerate(tasks) if {"agnews": "TC", "dbpedia": "TC", "amazon": "SC"}[task] == category]
+    n = numpy.array([examples[tasks[i]] for i in of])
+    before = [i for i in of if i < last]
+    bwt = [a[last, i] - a[i, i] for i in before]
+    forgotten = [a[i:last, i].max() - a[last, i] for i in before]
+    forward = [a[i - 1, i] - b[i] for i in of if i > 0]
+    gained = numpy.mean([a[i, i] - alone[i] for i in of])
+    return [a[last, of].mean(), (n * a[last, of]).sum() / n.sum(), *(numpy.mean(x) if x else nan for x in (bwt, forward)),
+            gained, numpy.mean(forgotten) if forgotten else nan, -gained]
+
+
+for name in ("0a0000000000", "1b0000000000", "2c0000000000"):
+    for category, n_tasks in (("SC", 1), ("TC", 2)):
+        row = categories.loc[(name, category)]
+        equal(row.n_tasks, n_tasks, f"tasks of {category}")
+        near(row[metrics].astype(float), by_category(name, category), f"metrics of {name}, {category}")
+near(categories.loc[("0a0000000000", "TC")][metrics].astype(float), [
+    (0.25 + 0.90) / 2, (4 * 0.25 + 6 * 0.90) / 10, 0.25 - 0.5, 0.30 - 0.02, ((0.5 - 0.5) + (0.9 - 0.8)) / 2, 0.75 - 0.25,
+    -((0.5 - 0.5) + (0.9 - 0.8)) / 2], "metrics of 0a, TC")
 
 # --- /orders ---
 orders = table("orders").set_index(["method", "lambda", "seed"])

@@ -9,7 +9,8 @@ static void test_one_task(void **state) {
     (void)state;
     const double scores[] = {0.8}, base[] = {0.3}, individual[] = {0.75};
     const int64_t examples[] = {40};
-    slao_metrics m = slao_metrics_of(&(slao_scores){1, scores, base, individual, examples, false});
+    slao_metrics m =
+        slao_metrics_of(&(slao_scores){1, scores, base, individual, examples, false, NULL});
     assert_near(m.aa, 0.8, exact);
     assert_near(m.aa_micro, 0.8, exact);
     assert_near(m.fwt_individual, 0.05, exact);
@@ -23,7 +24,8 @@ static void test_two_tasks(void **state) {
      * FWT a[1][2]-b_2 = .25-.1; individual ((.8-.85)+(.9-.7))/2 */
     const double scores[] = {0.8, 0.25, 0.6, 0.9}, base[] = {0.5, 0.1}, individual[] = {0.85, 0.7};
     const int64_t examples[] = {100, 300};
-    slao_metrics m = slao_metrics_of(&(slao_scores){2, scores, base, individual, examples, false});
+    slao_metrics m =
+        slao_metrics_of(&(slao_scores){2, scores, base, individual, examples, false, NULL});
     assert_near(m.aa, 0.75, exact);
     assert_near(m.aa_micro, 0.825, exact);
     assert_near(m.bwt, -0.2, exact);
@@ -40,7 +42,7 @@ static void test_three_tasks(void **state) {
     /* AA (.25+.7+.9)/3; BWT ((.25-.5)+(.7-.6))/2 = -.075; forgetting: task 1 max(.5,.75)-.25 = .5,
      * task 2 .6-.7 = -.1, mean .2; FWT ((.2-.05)+(.3-.1))/2 = .175 */
     const double base[] = {0.4, 0.05, 0.1};
-    slao_metrics m = slao_metrics_of(&(slao_scores){3, three, base, NULL, NULL, false});
+    slao_metrics m = slao_metrics_of(&(slao_scores){3, three, base, NULL, NULL, false, NULL});
     assert_near(m.aa, 1.85 / 3, exact);
     assert_near(m.bwt, -0.075, exact);
     assert_near(m.forgetting, 0.2, exact);
@@ -69,7 +71,8 @@ static void test_only_cells_that_are_read_matter(void **state) {
         double scores[9];
         memcpy(scores, three, sizeof scores);
         scores[unknown] = NAN;
-        slao_metrics m = slao_metrics_of(&(slao_scores){3, scores, base, individual, NULL, false});
+        slao_metrics m =
+            slao_metrics_of(&(slao_scores){3, scores, base, individual, NULL, false, NULL});
         int found = (isnan(m.aa) ? AA : 0) | (isnan(m.bwt) ? BWT : 0) |
                     (isnan(m.forgetting) ? FORGETTING : 0) | (isnan(m.fwt) ? FWT : 0) |
                     (isnan(m.intransigence) ? INDIVIDUAL : 0);
@@ -78,12 +81,34 @@ static void test_only_cells_that_are_read_matter(void **state) {
     }
 }
 
+/* Tasks 1 and 3 alone: AA (.25+.9)/2, micro (10*.25+30*.9)/40; BWT and forgetting of task 1, FWT of
+ * task 3; of task 3 alone, which is last, the former two are undefined. */
+static void test_some_of_the_tasks(void **state) {
+    (void)state;
+    const double base[] = {0.4, 0.05, 0.1}, individual[] = {0.5, 0.5, 0.6};
+    const int64_t examples[] = {10, 20, 30};
+    const bool two[] = {true, false, true, NULL}, last[] = {false, false, true, NULL};
+    slao_scores scores = {3, three, base, individual, examples, false, two};
+    slao_metrics m = slao_metrics_of(&scores);
+    assert_near(m.aa, 1.15 / 2, exact);
+    assert_near(m.aa_micro, 29.5 / 40, exact);
+    assert_near(m.bwt, -0.25, exact);
+    assert_near(m.forgetting, 0.5, exact);
+    assert_near(m.fwt, 0.2, exact);
+    assert_near(m.fwt_individual, (0 + 0.3) / 2, exact);
+    scores.counted = last;
+    m = slao_metrics_of(&scores);
+    assert_near(m.aa, 0.9, exact);
+    assert_near(m.fwt, 0.2, exact);
+    assert_true(isnan(m.bwt) && isnan(m.forgetting));
+}
+
 static void test_tasks_by_themselves(void **state) {
     (void)state;
     const double scores[] = {0.5, NAN, NAN, NAN, 0.7, NAN, NAN, NAN, 0.9};
     const double base[] = {0.1, 0.1, 0.1};
     const int64_t examples[] = {10, 10, 20};
-    slao_scores alone = {3, scores, base, NULL, examples, true};
+    slao_scores alone = {3, scores, base, NULL, examples, true, NULL};
     slao_metrics m = slao_metrics_of(&alone);
     assert_near(m.aa, 0.7, exact);
     assert_near(m.aa_micro, (5 + 7 + 18) / 40.0, exact);
@@ -150,6 +175,7 @@ int main(void) {
         cmocka_unit_test(test_two_tasks),
         cmocka_unit_test(test_three_tasks),
         cmocka_unit_test(test_only_cells_that_are_read_matter),
+        cmocka_unit_test(test_some_of_the_tasks),
         cmocka_unit_test(test_tasks_by_themselves),
         cmocka_unit_test(test_orders_are_aligned_by_name),
         cmocka_unit_test(test_orders_of_different_tasks),

@@ -31,8 +31,9 @@ static const slao_method individual = {
 static const char *const abc[] = {"agnews", "amazon", "dbpedia"};
 static const char *const cba[] = {"dbpedia", "amazon", "agnews"};
 /* Of the 4 test examples of amazon one has no answer. */
-static slao_task task_abc[] = {
-    {.name = "agnews"}, {.name = "amazon", .unanswerable = 1}, {.name = "dbpedia"}};
+static slao_task task_abc[] = {{.name = "agnews", .group = "TC"},
+                               {.name = "amazon", .group = "SC", .unanswerable = 1},
+                               {.name = "dbpedia", .group = "TC"}};
 static slao_task *tasks[] = {&task_abc[0], &task_abc[1], &task_abc[2]};
 static slao_order orders[] = {{N_TASKS, abc, "O1"}, {N_TASKS, cba, ""}};
 
