@@ -200,12 +200,17 @@ def copy(adapter):
     return {site: [a.copy(), b.copy()] for site, (a, b) in adapter.items()}
 
 
-def near(what, got, wanted, tolerance=1e-4):
+# Relative, by L2 norm. What is computed from tensors that are given is held to FIXED. A training is not: AdamW's first
+# steps are nearly the sign of the gradient, so that entries whose gradient is within fp32 rounding of zero go astray.
+FIXED, TRAINED = 1e-5, 5e-5
+
+
+def near(what, got, wanted, tolerance=FIXED):
     error = np.linalg.norm(np.asarray(got) - wanted) / max(np.linalg.norm(wanted), 1e-30)
     assert error < tolerance, f"{what}: relative error {error:.2e}"
 
 
-def check_adapter(what, got, wanted, tolerance=1e-4):
+def check_adapter(what, got, wanted, tolerance=TRAINED):
     for site in wanted:
         for factor in (0, 1):
             if np.linalg.norm(wanted[site][factor]) == 0:
@@ -274,9 +279,9 @@ def fisher_of(sequences, adapter, scale):
 
 
 def check_losses(name, store, i, losses, extras):
-    near(f"{name} task {i + 1} losses", store.steps[i]["loss"], losses, 1e-5)
+    near(f"{name} task {i + 1} losses", store.steps[i]["loss"], losses)
     if extras:
-        near(f"{name} task {i + 1} extra losses", store.steps[i]["extra_loss"], extras, 2e-4)
+        near(f"{name} task {i + 1} extra losses", store.steps[i]["extra_loss"], extras, TRAINED)
     else:
         assert "extra_loss" not in store.steps[i]
 
@@ -359,7 +364,7 @@ def inflora():
             a, b = got[(layer, module)]
             wanted = u[:, :RANK].T / np.sqrt(3)
             # Singular vectors are what they are up to a sign.
-            near(f"inflora A {i} {layer} {module}", a, np.sign((a * wanted).sum(1, keepdims=True)) * wanted, 1e-3)
+            near(f"inflora A {i} {layer} {module}", a, np.sign((a * wanted).sum(1, keepdims=True)) * wanted)
             assert np.abs(a @ (np.eye(len(total)) - projector)).max() < 1e-6  # orthogonal to the memory
             adapter[(layer, module)] = [a.copy(), np.zeros_like(b)]
         check_losses("inflora", store, i, *train(sequences, adapter, SCALE, below, frozen="A"))
@@ -390,7 +395,7 @@ def inflora():
             bytes_ += basis.size * 4
             if i < 2:
                 assert size == left, (i, name, size, left)
-                near(f"inflora memory {i} {name}", got_projector, projector, 1e-3)
+                near(f"inflora memory {i} {name}", got_projector, projector)
             else:  # e = 1: nothing but rounding is left of these inputs
                 assert np.linalg.norm(got_projector @ h) < 1e-5 * np.linalg.norm(h)
             outside[(layer, module)] = got_projector
@@ -433,7 +438,7 @@ def lorm(name, frozen, fresh):
             near(f"{name} merged {i + 1} {site}", evaluated[site] @ grams_sum[site],
                  SCALE * merged[1] @ merged[0] @ grams_sum[site])
             if np.linalg.cond(grams_sum[site]) < 1e5:
-                near(f"{name} merged {i + 1} {site}", evaluated[site], SCALE * merged[1] @ merged[0], 2e-3)
+                near(f"{name} merged {i + 1} {site}", evaluated[site], SCALE * merged[1] @ merged[0])
                 regular.add(frozen)
 
 
@@ -458,11 +463,11 @@ def corda(name, last):
                 start[(layer, module)] = got
             adapter = copy(start)
         check_losses(name, store, i, *train(sequences, adapter, SCALE, [(start, -1.0)]))
-        check_adapter(f"{name} task {i + 1}", store.adapter(i), adapter, 2e-4)
+        check_adapter(f"{name} task {i + 1}", store.adapter(i), adapter)
         adapter, evaluated = store.adapter(i), store.evaluated(i)
         for site in adapter:
             near(f"{name} evaluated {i + 1}", evaluated[site],
-                 SCALE * (adapter[site][1] @ adapter[site][0] - start[site][1] @ start[site][0]), 1e-3)
+                 SCALE * (adapter[site][1] @ adapter[site][0] - start[site][1] @ start[site][0]))
         assert store.steps[i]["state_bytes"] == 2 * PAIR_BYTES
 
 
