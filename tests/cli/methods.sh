@@ -26,4 +26,19 @@ refuse 'ftba-mb has no option "merge"' --set 'sweep.method=[{"name": "ftba-mb", 
 refuse 'sweep.lambda[1]: "1.5" is no schedule lambda(i): a constant lambda must lie in [0, 1]' --set 'sweep.lambda=[0.5, 1.5]'
 refuse 'sweep.lambda[0]: "cosine(site)" is no schedule' --set 'sweep.lambda=["cosine(site)"]'
 refuse 'sweep.lambda[0]: a lambda chosen by validation needs' --set 'sweep.lambda=["validation"]'
+refuse 'sweep.lambda[0]: "i^(-x)" is no schedule' --set 'sweep.lambda=["i^(-x)"]'
+refuse 'sweep.lambda[0]: "-0.1" is no schedule lambda(i): a constant lambda must lie in [0, 1]' --set 'sweep.lambda=[-0.1]'
+refuse 'sweep.opcm.threshold[0]: threshold is -1' --set 'sweep.opcm.threshold=[-1]'
+refuse 'sweep.method[0]: knots has no option "densty"; did you mean "density"?' --set 'sweep.method=[{"name": "knots", "densty": 1}]'
+refuse 'lora.rank is 25, but v_proj is 24 x 48' --set 'sweep.lora.rank=[3, 25]'
+mkdir -p "$work/superni/task1_count"
+for split in train test; do
+  echo '{"Definition": ["Count."], "Categories": ["Counting"], "Instances": [{"input": "a", "output": ["one"]}]}' \
+    >"$work/superni/task1_count/$split.json"
+done
+superni=(--set benchmark.format=superni --set "benchmark.path=$work/superni")
+refuse 'sweep.order[0]: '"$work"'/superni has no task "task1572_samsum_summary"' "${superni[@]}" --set 'sweep.order=["superni-1"]'
+refuse 'sweep.order[1]: '"$work"'/superni has no task "task2_count"; did you mean "task1_count"?' "${superni[@]}" \
+  --set 'sweep.order=[["task1_count"], ["task1_count", "task2_count"]]'
+refuse 'sweep.order[0]: order O4 is of a cl_benchmark benchmark' "${superni[@]}" --set 'sweep.order=["O4"]'
 refuse 'lora.rank is 25, but v_proj is 24 x 48' --set lora.rank=25
