@@ -1,6 +1,9 @@
 #include "continual/analysis.h"
 
+#include "base/memory.h"
+
 #include <math.h>
+#include <stdlib.h>
 
 static double inner(const float *x, const float *y, int64_t n) {
     double sum = 0;
@@ -87,4 +90,40 @@ void slao_interference(const slao_lora *before, const slao_lora *after, double *
 
 slao_status slao_distance(const slao_lora *lora, double *distance) {
     return slao_lora_norm(lora, distance);
+}
+
+/* [B - B_start | B_start] and [A; A - A_start], of the same scale. */
+static void set_change(slao_site *change, const slao_site *start, const slao_site *end) {
+    int64_t rank = start->rank, width = start->d_in;
+    for (int64_t p = 0; p < rank; p++) {
+        for (int64_t i = 0; i < width; i++) {
+            change->a[p * width + i] = end->a[p * width + i];
+            change->a[(rank + p) * width + i] = end->a[p * width + i] - start->a[p * width + i];
+        }
+        for (int64_t i = 0; i < start->d_out; i++) {
+            float from = start->b[i * rank + p];
+            change->b[i * 2 * rank + p] = end->b[i * rank + p] - from;
+            change->b[i * 2 * rank + rank + p] = from;
+        }
+    }
+}
+
+slao_status slao_distance_from(const slao_lora *start, const slao_lora *lora, double *distance) {
+    SLAO_INVARIANT(slao_lora_same_shape(start, lora));
+    slao_site *sites;
+    slao_lora *change = NULL;
+    SLAO_TRY(slao_allocate(&sites, (size_t)lora->n_sites, sizeof *sites));
+    for (int64_t i = 0; i < lora->n_sites; i++) {
+        sites[i] = lora->sites[i];
+        sites[i].rank *= 2;
+        sites[i].alpha *= lora->settings.rslora ? sqrt(2) : 2; /* the scale stays */
+    }
+    slao_status status = slao_lora_from_sites(&change, &lora->settings, sites, lora->n_sites);
+    free(sites);
+    for (int64_t i = 0; i < lora->n_sites && status == SLAO_OK; i++)
+        set_change(&change->sites[i], &start->sites[i], &lora->sites[i]);
+    if (status == SLAO_OK)
+        status = slao_lora_norm(change, distance);
+    slao_lora_free(change);
+    return status;
 }

@@ -29,4 +29,9 @@ void slao_interference(const slao_lora *before, const slao_lora *after, double *
  */
 slao_status slao_distance(const slao_lora *lora, double *distance);
 
+/* ||theta - theta_start||: Frobenius norm of s (B A - B_start A_start) over all sites together, of
+ * two adapters of one shape, by (B - B_start) A + B_start (A - A_start), a pair of twice the rank:
+ * nothing is lost where they hardly differ. */
+slao_status slao_distance_from(const slao_lora *start, const slao_lora *lora, double *distance);
+
 #endif

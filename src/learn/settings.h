@@ -23,6 +23,8 @@ typedef struct {
                                   (model/micro_batches.h); 0: no limit */
     const char *checkpointing; /* of activations (model/transformer.h): "auto", "on", "off"; NULL:
                                   auto. Nothing that is computed depends on it. */
+    int64_t linearisation_samples; /* train examples on which learn/linearisation.h is measured
+                                      after a task; 0: not measured. Nothing else depends on it. */
 } slao_train_settings;
 
 typedef struct {

@@ -291,6 +291,26 @@ static slao_status leave_out_frozen(run *r) {
     return SLAO_OK;
 }
 
+/* What training and a gradient alone have in common; to be closed also after a failure. */
+static slao_status open_run(run *r) {
+    SLAO_TRY(slao_arena_new(&r->arena));
+    SLAO_TRY(slao_allocate(&r->gradients, (size_t)r->lora->n_values, sizeof *r->gradients));
+    SLAO_TRY(make_stack(r));
+    return view_stack(r);
+}
+
+static void close_run(run *r) {
+    slao_lora_view_free(&r->pairs);
+    free(r->loras);
+    free(r->weights);
+    free(r->scale_gradients);
+    free(r->ranges);
+    free(r->order);
+    free(r->gradients);
+    slao_optimizer_free(r->optimizer);
+    slao_arena_free(r->arena);
+}
+
 slao_status slao_train(slao_pass *pass, const slao_model_config *config, slao_lora *lora,
                        const slao_lesson *lesson, const slao_train_settings *settings,
                        const slao_training_watch *watch, slao_training *training) {
@@ -305,18 +325,12 @@ slao_status slao_train(slao_pass *pass, const slao_model_config *config, slao_lo
                                           ? (slao_checkpointing)slao_name_index(
                                                 settings->checkpointing, slao_checkpointing_names)
                                           : SLAO_CHECKPOINTING_AUTO);
-    slao_status status = slao_arena_new(&r.arena);
+    slao_status status = open_run(&r);
     if (status == SLAO_OK)
         status = slao_optimizer_new(&r.optimizer, lora->n_values);
     if (status == SLAO_OK)
-        status = slao_allocate(&r.gradients, (size_t)lora->n_values, sizeof *r.gradients);
-    if (status == SLAO_OK)
         status = slao_allocate(&training->gradient_norms, 2 * (size_t)lora->n_sites,
                                sizeof *training->gradient_norms);
-    if (status == SLAO_OK)
-        status = make_stack(&r);
-    if (status == SLAO_OK)
-        status = view_stack(&r);
     if (status == SLAO_OK)
         status = leave_out_frozen(&r);
     if (status == SLAO_OK) {
@@ -324,15 +338,47 @@ slao_status slao_train(slao_pass *pass, const slao_model_config *config, slao_lo
         r.pairs.noise_seed = (uint64_t)slao_random_bits(&noise) << 32 | slao_random_bits(&noise);
         status = train(&r, training);
     }
-    slao_lora_view_free(&r.pairs);
-    free(r.loras);
-    free(r.weights);
-    free(r.scale_gradients);
-    free(r.ranges);
-    free(r.order);
-    free(r.gradients);
-    slao_optimizer_free(r.optimizer);
-    slao_arena_free(r.arena);
+    close_run(&r);
+    return status;
+}
+
+static slao_status gradient_of_first(run *r, int64_t n_examples, double *loss) {
+    double n_answers = 0;
+    int64_t *chosen, batch_size = r->settings->batch_size;
+    SLAO_TRY(slao_allocate(&chosen, (size_t)n_examples, sizeof *chosen));
+    r->order = chosen;
+    for (int64_t i = 0; i < n_examples; i++) {
+        chosen[i] = i;
+        n_answers += (double)(r->lesson->examples[i].count - r->lesson->examples[i].answer_start);
+    }
+    if (r->lesson->magnitudes)
+        SLAO_TRY(set_magnitudes(r));
+    for (int64_t i = 0; i < n_examples; i += batch_size) {
+        int64_t left = n_examples - i;
+        SLAO_TRY(
+            train_batch(r, chosen + i, left < batch_size ? left : batch_size, 0, n_answers, loss));
+    }
+    if (r->lesson->magnitudes)
+        add_magnitude_gradients(r);
+    return SLAO_OK;
+}
+
+slao_status slao_lesson_gradient(slao_pass *pass, const slao_model_config *config,
+                                 const slao_lora *lora, const slao_lesson *lesson,
+                                 const slao_train_settings *settings, int64_t n_examples,
+                                 double *loss, float *gradients) {
+    SLAO_INVARIANT(n_examples > 0 && n_examples <= lesson->n_examples);
+    slao_lora quiet = *lora; /* the same values without dropout */
+    quiet.settings.dropout = 0;
+    run r = {
+        .pass = pass, .config = config, .lora = &quiet, .lesson = lesson, .settings = settings};
+    *loss = 0;
+    slao_status status = open_run(&r);
+    if (status == SLAO_OK)
+        status = gradient_of_first(&r, n_examples, loss);
+    if (status == SLAO_OK)
+        memcpy(gradients, r.gradients, (size_t)lora->n_values * sizeof *gradients);
+    close_run(&r);
     return status;
 }
 

@@ -81,4 +81,12 @@ slao_status slao_train(slao_pass *pass, const slao_model_config *config, slao_lo
                        const slao_training_watch *watch, slao_training *training);
 void slao_training_free(slao_training *training);
 
+/* The loss of the lesson's first `n_examples` at `lora`, as one optimiser step would have it (the
+ * mean over all their answer tokens), and its gradient (n_values, laid out as the values; 0 where
+ * frozen): without dropout, and of the data alone. By each caller for itself, also in a team. */
+slao_status slao_lesson_gradient(slao_pass *pass, const slao_model_config *config,
+                                 const slao_lora *lora, const slao_lesson *lesson,
+                                 const slao_train_settings *settings, int64_t n_examples,
+                                 double *loss, float *gradients);
+
 #endif

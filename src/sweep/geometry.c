@@ -28,7 +28,12 @@ slao_status slao_geometry_record_change(cJSON *record, const slao_lora *start,
     double *interference_a = orthogonality + n, *interference_b = interference_a + n;
     slao_orthogonality_error(start, orthogonality);
     slao_interference(start, finetuned, interference_a, interference_b);
-    slao_status status = add_by_layer(record, "orthogonality", start, orthogonality);
+    double moved;
+    slao_status status = slao_distance_from(start, finetuned, &moved);
+    if (status == SLAO_OK)
+        status = slao_json_add(record, "distance_from_start", cJSON_CreateDoubleArray(&moved, 1));
+    if (status == SLAO_OK)
+        status = add_by_layer(record, "orthogonality", start, orthogonality);
     if (status == SLAO_OK)
         status = add_by_layer(record, "interference_a", start, interference_a);
     if (status == SLAO_OK)

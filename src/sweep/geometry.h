@@ -4,6 +4,7 @@
  *   orthogonality    ||A0 A0^T - I||_F of the pair it started from
  *   interference_a   ||A0 dA^T||_F
  *   interference_b   ||dB^T B0||_F
+ *   distance_from_start   ||theta - theta_start|| of the pair it started from: a list of one number
  *   gradient_a       mean over the optimiser steps of ||dL/dA||_F, before clipping
  *   gradient_b       the same of B
  *

@@ -27,6 +27,10 @@ void slao_hash_train(slao_hasher *hasher, const slao_train_settings *train) {
         slao_hash_text(hasher, "micro_tokens");
         slao_hash_integer(hasher, train->micro_tokens);
     }
+    if (train->linearisation_samples) { /* likewise */
+        slao_hash_text(hasher, "linearisation_samples");
+        slao_hash_integer(hasher, train->linearisation_samples);
+    }
 }
 
 slao_hash slao_trial_hash(slao_hasher *hasher, const slao_trial *trial,

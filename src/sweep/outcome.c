@@ -84,8 +84,19 @@ static slao_status has_log(const slao_outcome *outcome, slao_hash key, bool *fou
 /* --- their arrays --- */
 
 static const char *const array_keys[] = {
-    "loss",       "extra_loss", "orthogonality",   "interference_a", "interference_b",
-    "gradient_a", "gradient_b", "lambda_by_layer", "example_scores",
+    "loss",
+    "extra_loss",
+    "orthogonality",
+    "interference_a",
+    "interference_b",
+    "gradient_a",
+    "gradient_b",
+    "distance_from_start",
+    "loss_change",
+    "loss_change_predicted",
+    "linearisation_error",
+    "lambda_by_layer",
+    "example_scores",
 };
 enum { N_ARRAYS = sizeof array_keys / sizeof *array_keys };
 

@@ -69,7 +69,8 @@ slao_status slao_outcome_new(slao_outcome **outcome, const slao_plan *plan,
 void slao_outcome_free(slao_outcome *outcome); /* NULL is allowed */
 
 /* The numbers at `key` of the record of a step: "loss", "extra_loss", "orthogonality",
- * "interference_a", "interference_b", "gradient_a" and "gradient_b" of the fine-tune steps of
+ * "interference_a", "interference_b", "gradient_a", "gradient_b", "distance_from_start",
+ * "loss_change", "loss_change_predicted" and "linearisation_error" of the fine-tune steps of
  * trials, "lambda_by_layer" of the steps whose adapters are evaluated, "example_scores" of final
  * evaluations. An absent key, a null in place of the list, no record, or no step (-1), gives no
  * rows. */

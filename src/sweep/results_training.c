@@ -97,6 +97,47 @@ static const slao_trial_by_layer geometry[] = {
 };
 enum { N_GEOMETRY = sizeof geometry / sizeof *geometry };
 
+/* --- how far training went --- */
+
+/* Numbers of the fine-tune steps' records (lists of one), one per task. */
+typedef struct {
+    slao_trial_row row;
+    const char *key;
+} by_task;
+
+static const by_task regime[] = {
+    {{"distance_from_start",
+      "||theta - theta_start||: Frobenius norm of the change of s B A in each task's training, "
+      "over "
+      "all adapted modules",
+      NULL},
+     "distance_from_start"},
+    {{"loss_change",
+      "L(theta) - L(theta_start) on train.linearisation_samples of each task's examples; NaN where "
+      "not measured",
+      "nat per token"},
+     "loss_change"},
+    {{"loss_change_predicted",
+      "the same to first order: <dL/dtheta (theta_start), theta - theta_start>", "nat per token"},
+     "loss_change_predicted"},
+    {{"linearisation_error",
+      "|loss_change - loss_change_predicted| / |loss_change|: near 0 where training is linear",
+      NULL},
+     "linearisation_error"},
+};
+enum { N_REGIME = sizeof regime / sizeof *regime };
+
+static slao_status write_by_task(const slao_trial_writer *w, const by_task *what) {
+    double *values;
+    SLAO_TRY(slao_trial_take_reals(w, w->n_tasks, &values));
+    for (int64_t j = 0; j < w->n_tasks; j++) {
+        slao_record_array list = slao_outcome_array(w->outcome, w->steps->finetunes[j], what->key);
+        if (list.rows > 0)
+            values[j] = list.values[0];
+    }
+    return slao_trial_write_reals(w, &what->row, (slao_h5_shape){1, {w->n_tasks}}, values);
+}
+
 /* --- all of it --- */
 
 /* Makes the trial's `name` another name of the dataset of the trial that was trained alike. */
@@ -115,6 +156,8 @@ static slao_status link_all(const slao_trial_writer *w) {
     SLAO_TRY(link_to_alike(w, loss_steps.name));
     for (int i = 0; i < N_GEOMETRY; i++)
         SLAO_TRY(link_to_alike(w, geometry[i].row.name));
+    for (int i = 0; i < N_REGIME; i++)
+        SLAO_TRY(link_to_alike(w, regime[i].row.name));
     SLAO_TRY(link_to_alike(w, slao_trial_cosine_names[0]));
     return link_to_alike(w, slao_trial_cosine_names[1]);
 }
@@ -125,5 +168,7 @@ slao_status slao_trial_write_training(const slao_trial_writer *w) {
     SLAO_TRY(write_losses(w));
     for (int i = 0; i < N_GEOMETRY; i++)
         SLAO_TRY(slao_trial_write_by_layer(w, &geometry[i], w->steps->finetunes));
+    for (int i = 0; i < N_REGIME; i++)
+        SLAO_TRY(write_by_task(w, &regime[i]));
     return slao_trial_write_cosines(w);
 }

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "continual/tuning.h"
+#include "learn/linearisation.h"
 #include "learn/trainer.h"
 #include "sweep/drain.h"
 #include "sweep/geometry.h"
@@ -166,6 +167,20 @@ static slao_status prepare_finetune(slao_workbench *bench, finetune *work) {
     return slao_lora_copy(&work->first, work->lora);
 }
 
+/* Lists of one number each: results files have a row of them per trial. */
+static slao_status record_linearisation(slao_workbench *bench, const finetune *work,
+                                        cJSON *record) {
+    const slao_train_settings *settings = &work->step->trial->train;
+    slao_linearisation found;
+    if (settings->linearisation_samples == 0)
+        return SLAO_OK;
+    SLAO_TRY(slao_linearise(bench->pass, &bench->parts.model->config, work->first, work->lora,
+                            &work->lesson, settings, settings->linearisation_samples, &found));
+    SLAO_TRY(slao_workbench_add_reals(record, "loss_change", &found.change, 1));
+    SLAO_TRY(slao_workbench_add_reals(record, "loss_change_predicted", &found.predicted, 1));
+    return slao_workbench_add_reals(record, "linearisation_error", &found.error, 1);
+}
+
 static slao_status keep_finetuned(slao_workbench *bench, finetune *work, cJSON *record) {
     const slao_training *training = &work->training;
     size_t bytes = slao_workbench_adapter_bytes(work->lora) + slao_state_bytes(&work->after);
@@ -173,6 +188,7 @@ static slao_status keep_finetuned(slao_workbench *bench, finetune *work, cJSON *
         bytes += slao_workbench_bytes_of_all(&work->parents);
     const slao_lora *evaluated = work->tuning.evaluated ? work->tuning.evaluated : work->lora;
     SLAO_TRY(slao_geometry_record_change(record, work->first, work->lora));
+    SLAO_TRY(record_linearisation(bench, work, record));
     if (bench->resumed_from > 0)
         SLAO_TRY(slao_json_add_real(record, "resumed_from", (double)bench->resumed_from));
     SLAO_TRY(slao_workbench_add_reals(record, "loss", training->losses, training->steps));

@@ -274,6 +274,10 @@ def asymmetric(trial, lambdas, factors=lambda name: "B"):
     return made
 
 
+def norm_of(change):
+    return sum(float(numpy.sum(x ** 2)) for x in change.values()) ** 0.5
+
+
 def check_merged(what, trial, made):
     for j in range(1, 3):
         compare_pair(f"{what}, merged after {TASKS[j]}", trial.merged(TASKS[j]), made[j], EXACT)
@@ -321,6 +325,25 @@ for options in ({}, {"init": "random"}, {"init": "zero"}, {"init": "last-merge"}
         if not options:
             error = [numpy.linalg.norm(x @ x.T - numpy.eye(RANK)) for x in start.a.values()]
             check("orthogonality", abs(trial.facts["orthogonality"][j].max() - max(error)), 1e-5)
+
+# --- how far training goes: from its start, and from the first-order prediction ---
+
+measured = Trial("slao", "1/sqrt(i)", "train.linearisation_samples=100")  # of which there are 6
+for j, task in enumerate(TASKS):
+    start = start_of("last-ft", measured, j) if j else fresh[task]
+    end = measured.finetuned(task)
+    demand("measuring changes no training", all(numpy.array_equal(getattr(end, x)[n], getattr(plain.finetuned(task), x)[n])
+                                               for x in "ab" for n in end.a))
+    moved = {n: d - start.delta()[n] for n, d in end.delta().items()}
+    check("distance_from_start", abs(measured.facts["distance_from_start"][j] / norm_of(moved) - 1), EXACT)
+    before, after = probe(start, sequences("data", task), 0), probe(end, sequences("data", task), 0)
+    change = float(after["loss"]) - float(before["loss"])
+    predicted = sum(numpy.sum(before[f"grad.{n}.lora_{x.upper()}.weight"].astype(float)
+                              * (getattr(end, x)[n].astype(float) - getattr(start, x)[n])) for x in "ab" for n in end.a)
+    check("loss_change", abs(measured.facts["loss_change"][j] - change), 5e-6)
+    check("loss_change_predicted", abs(measured.facts["loss_change_predicted"][j] / predicted - 1), 1e-4)
+    check("linearisation_error", abs(measured.facts["linearisation_error"][j] - abs(change - predicted) / abs(change)), 1e-3)
+demand("nothing is measured unless asked for", numpy.isnan(plain.facts["linearisation_error"]).all())
 
 layers = Trial({"name": "slao", "merge": [{"layers": "0", "merge": "A"}, {"layers": "1", "merge": "both"}]})
 check_merged("merging by layers", layers, asymmetric(layers, ROOTS, lambda n: "A" if ".0." in n else "both"))
@@ -478,10 +501,6 @@ def ties(changes, density, scale=1.0):
         counts = sum((k * sign > 0).astype(float) for k in kept)
         total[name] = scale * sum(agree) / numpy.maximum(counts, 1)
     return total
-
-
-def norm_of(change):
-    return sum(float(numpy.sum(x ** 2)) for x in change.values()) ** 0.5
 
 
 def opcm(changes, threshold):

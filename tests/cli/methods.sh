@@ -30,6 +30,7 @@ refuse 'sweep.lambda[0]: "i^(-x)" is no schedule' --set 'sweep.lambda=["i^(-x)"]
 refuse 'sweep.lambda[0]: "-0.1" is no schedule lambda(i): a constant lambda must lie in [0, 1]' --set 'sweep.lambda=[-0.1]'
 refuse 'sweep.opcm.threshold[0]: threshold is -1' --set 'sweep.opcm.threshold=[-1]'
 refuse 'sweep.method[0]: knots has no option "densty"; did you mean "density"?' --set 'sweep.method=[{"name": "knots", "densty": 1}]'
+refuse 'train.linearisation_samples is -1' --set train.linearisation_samples=-1
 refuse 'lora.rank is 25, but v_proj is 24 x 48' --set 'sweep.lora.rank=[3, 25]'
 mkdir -p "$work/superni/task1_count"
 for split in train test; do

@@ -194,6 +194,9 @@ near(group["lambda"][:], [1, 2**-0.5, 3**-0.5], "lambda")
 near(file["trial/2c0000000000/lambda"][:], [1, 0.5, 0.5], "lambda")
 near(file["trial/3d0000000000/lambda"][:], [nan] * 3, "nothing merged")
 near(group["distance"][:], [nan, 3, 4.5], "distance")
+near(group["distance_from_start"][:], [nan, 1, 1.5], "distance_from_start")
+near(group["linearisation_error"][:], [nan, 0.2, 0.3], "linearisation_error")
+near(group["loss_change"][:], [nan] * 3, "loss_change, not measured")
 by_layer = numpy.array([[0, 10], [1, 11]])
 for name, factor in [("orthogonality", 1), ("interference_A", 2), ("interference_B", 4)]:
     near(group[name][:], [numpy.full((2, 2), nan), 0.5 * factor + by_layer, 0.75 * factor + by_layer], name)
@@ -215,7 +218,7 @@ near(cosine[2], numpy.full((3, 2, 2), nan), "cosine_A of an adapter that is gone
 near(group["cosine_B"][0], numpy.full((3, 2, 2), nan), "cosine_B of a B that is 0")
 near(group["cosine_B"][1, 1], numpy.ones((2, 2)), "cosine_B of a task with itself")
 for trial in ["2c0000000000", "3d0000000000"]:
-    for name in ["cosine_A", "loss", "extra_loss", "loss_steps", "orthogonality", "gradient_B"]:
+    for name in ["cosine_A", "loss", "extra_loss", "loss_steps", "orthogonality", "gradient_B", "distance_from_start"]:
         assert file[f"trial/{trial}/{name}"] == group[name], "trials that share their training share the arrays"
 assert file["trial/1b0000000000/cosine_A"] != group["cosine_A"]
 assert file["trial/2c0000000000/lambda"] != group["lambda"]

@@ -73,6 +73,36 @@ static void test_distance_is_that_of_the_product(void **state) {
     slao_lora_free(lora);
 }
 
+static void test_distance_from_a_start(void **state) {
+    (void)state;
+    slao_lora *start = lora_new(0), *end = lora_new(1);
+    for (int tries = 0; tries < 2; tries++) {
+        double squares = 0, distance;
+        for (int64_t i = 0; i < SITES; i++) {
+            const slao_site *from = &start->sites[i], *to = &end->sites[i];
+            for (int64_t o = 0; o < from->d_out; o++) {
+                for (int64_t k = 0; k < from->d_in; k++) {
+                    double change = 0;
+                    for (int64_t p = 0; p < 3; p++) {
+                        change += (double)to->b[o * 3 + p] * (double)to->a[p * to->d_in + k];
+                        change -= (double)from->b[o * 3 + p] * (double)from->a[p * from->d_in + k];
+                    }
+                    squares += change * change;
+                }
+            }
+        }
+        assert_ok(slao_distance_from(start, end, &distance));
+        assert_near(distance, 2 * sqrt(squares), 1e-5 * distance); /* s = 6 / 3 */
+        for (int64_t i = 0; i < end->n_values; i++) /* and where they hardly differ */
+            end->values[i] = start->values[i] * (i % 3 ? 1.0001F : 1);
+    }
+    double none;
+    assert_ok(slao_distance_from(start, start, &none));
+    assert_near(none, 0, 0);
+    slao_lora_free(start);
+    slao_lora_free(end);
+}
+
 static void test_interference_is_that_of_the_products(void **state) {
     (void)state;
     slao_lora *before = lora_new(1), *after = lora_new(2);
@@ -176,6 +206,7 @@ static void test_records_are_by_layer_and_module(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_distance_is_that_of_the_product),
+        cmocka_unit_test(test_distance_from_a_start),
         cmocka_unit_test(test_interference_is_that_of_the_products),
         cmocka_unit_test(test_orthogonality),
         cmocka_unit_test(test_cosine),

