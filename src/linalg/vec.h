@@ -39,8 +39,8 @@ typedef struct {
     /* In place: gate becomes its gradient, up becomes its gradient, given dy. */
     void (*swiglu_backward)(float *gate, float *up, const float *dy, size_t n);
 
-    /* x becomes exp(a x - shift), its sum is returned. */
-    float (*exp_sum)(float *x, float a, float shift, size_t n);
+    /* x becomes exp(a x - shift), its sum (in fp64 but for short stretches) is returned. */
+    double (*exp_sum)(float *x, float a, float shift, size_t n);
     /* Softmax backward, in place: dp becomes a p (dp - mean) */
     void (*softmax_backward)(float *dp, const float *p, float a, float mean, size_t n);
 

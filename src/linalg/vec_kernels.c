@@ -210,20 +210,23 @@ static void swiglu_backward(float *gate, float *up, const float *dy, size_t n) {
     }
 }
 
-static float exp_sum(float *x, float a, float shift, size_t n) {
-    lanes sum = {0};
-    size_t whole = n / LANES * LANES;
-    for (size_t i = 0; i < whole; i += LANES) {
-        lanes e = exp_lanes(a * load(x + i) - shift);
-        store(x + i, e);
-        sum += e;
+/* Each of n sums loses up to 2^-24 of what its lane holds, so over a large vocabulary the loss and
+ * its gradient would be off by more than all else rounds: after this many, lanes go to fp64. */
+enum { SUMMED = 16 * LANES };
+
+static double exp_sum(float *x, float a, float shift, size_t n) {
+    double total = 0;
+    for (size_t from = 0; from < n; from += SUMMED) {
+        float *block = x + from;
+        lanes sum = {0};
+        FOR_ROW(i, part, n - from < SUMMED ? n - from : SUMMED) {
+            lanes e = exp_lanes(a * LOAD(block, i, part) - shift);
+            STORE(block, i, part, e);
+            sum += part == LANES ? e : load_part(block + i, part, 0.0F);
+        }
+        total += (double)sum_of(sum);
     }
-    if (whole < n) {
-        lanes e = exp_lanes(a * load_part(x + whole, n - whole, 0.0F) - shift);
-        store_part(x + whole, e, n - whole);
-        sum += load_part(x + whole, n - whole, 0.0F);
-    }
-    return sum_of(sum);
+    return total;
 }
 
 static void softmax_backward(float *dp, const float *p, float a, float mean, size_t n) {

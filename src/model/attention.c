@@ -232,10 +232,10 @@ static void attend(const shape *sh, const place *span, int64_t head, const scrat
             int64_t first;
             size_t n = seen_by(&b, r / sh->group, sh->window, &first);
             float highest = sh->scale * sh->vec->max(row + first, n);
-            float sum = sh->vec->exp_sum(row + first, sh->scale, highest, n);
-            sh->vec->scale(row + first, 1.0F / sum, n);
+            double sum = sh->vec->exp_sum(row + first, sh->scale, highest, n);
+            sh->vec->scale(row + first, (float)(1.0 / sum), n);
             clear_unseen(&b, row, first, n);
-            lse[lse_at(sh, &b, head, r)] = highest + logf(sum);
+            lse[lse_at(sh, &b, head, r)] = highest + (float)log(sum);
         }
         mix_block(&b, rows, o, scores, v, d);
         scatter(&b, (slao_matrix_out){out + head * width, sh->q_width}, o, width);

@@ -298,7 +298,7 @@ static double cross_entropy(float *logits, int64_t vocabulary, int32_t id, doubl
     const slao_vec_table *vec = slao_vec();
     float highest = vec->max(logits, (size_t)vocabulary);
     double of_id = (double)logits[id];
-    double sum = (double)vec->exp_sum(logits, 1, highest, (size_t)vocabulary);
+    double sum = vec->exp_sum(logits, 1, highest, (size_t)vocabulary);
     vec->scale(logits, (float)(scale / sum), (size_t)vocabulary);
     logits[id] -= (float)scale;
     return (double)highest + log(sum) - of_id;

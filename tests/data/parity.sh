@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SmolLM2-135M with an adapter on q_proj and v_proj: loss, logits at answers, all gradients and three AdamW steps equal
-# those of transformers and peft, which lie in the folder `parity` beside the benchmark data.
+# those of transformers and peft, which lie in the folder `parity` beside the benchmark data; the loss and some gradients
+# equal, more closely, what tests/reference/make_parity_truth.py computed in fp64.
 set -euo pipefail
 parity=$SLAO_DATA/../parity
 python=$SLAO_SOURCE/build/python/bin/python
@@ -34,3 +35,4 @@ PY
 "$SLAO" probe --model "$SLAO_MODEL" --adapter "$work/adapter" --tokens "$parity/tokens.json" \
   -o "$work/ours.safetensors" --steps 3 --lr 1e-3
 "$python" "$SLAO_SOURCE/tests/compare_probe.py" "$work/ours.safetensors" "$work/expected.safetensors"
+"$python" "$SLAO_SOURCE/tests/compare_probe.py" "$work/ours.safetensors" "$SLAO_SOURCE/tests/fixtures/parity_fp64.safetensors" fp64
