@@ -1,4 +1,5 @@
 /* slao generate: greedy text, for a look. */
+#include "base/log.h"
 #include "base/memory.h"
 #include "cli/command.h"
 #include "cli/loaded.h"
@@ -9,6 +10,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* An embedding may have more rows than the tokenizer has tokens. Greedy decoding may choose such a
+ * row, as in transformers, and it stands for no text: without a word that would look like nothing.
+ */
+static void tell_of_ids_without_text(const slao_tokenizer *tokenizer, const int32_t *ids,
+                                     int64_t count) {
+    int64_t without = 0;
+    for (int64_t i = 0; i < count; i++)
+        without += ids[i] >= slao_tokenizer_vocabulary(tokenizer);
+    if (without)
+        slao_note(
+            "%lld of the %lld tokens written are rows of the embedding beyond the tokenizer's "
+            "%lld tokens: they stand for no text",
+            (long long)without, (long long)count, (long long)slao_tokenizer_vocabulary(tokenizer));
+}
 
 /* Reads the prompt and writes up to max_new_tokens tokens after it into `written`. */
 static slao_status write_on(slao_decoder *decoder, const slao_ids *prompt, slao_arena *arena,
@@ -43,6 +59,7 @@ static slao_status generate(const slao_loaded *loaded, const char *prompt, int64
     fwrite(text, 1, size, stdout);
     putchar('\n');
     free(text);
+    tell_of_ids_without_text(loaded->tokenizer, written.tokens + 1, written.n_tokens - 1);
     return SLAO_OK;
 }
 
@@ -83,8 +100,7 @@ slao_status slao_command_generate(int argc, char **argv) {
         .usage =
             "slao generate --model M [--adapter DIR] [--max-new-tokens N] [--threads T] [PROMPT]",
         .summary = "Writes on after the prompt (standard input without one), always the likeliest "
-                   "token, until the model ends "
-                   "the text.",
+                   "token, until the\nmodel ends the text.",
         .example = "slao generate --model models/SmolLM2-135M \"The capital of France is\"",
         .options = options,
         .least_arguments = 0,
