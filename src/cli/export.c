@@ -17,8 +17,6 @@ typedef struct {
     int64_t step; /* -1: the last */
 } export_choices;
 
-static const char *const which_names[] = {"merged", "finetuned", NULL};
-
 /* The trial whose id begins with `text`, if it is the only one. */
 static slao_status find_trial(int64_t *trial, const slao_spec *spec, const char *text) {
     int64_t count = 0;
@@ -35,36 +33,17 @@ static slao_status find_trial(int64_t *trial, const slao_spec *spec, const char 
                      count ? "more than one" : "no", text);
 }
 
-/* Steps whose adapters, added up, are what is asked for: of the fine-tuned one it is one step; of
- * what is evaluated after task `after`, what its evaluations read. */
-static int64_t list_steps(const int64_t **steps, const slao_study *study, int64_t trial,
-                          int64_t after, bool finetuned) {
-    const slao_trial_steps *of = &study->plan->trials[trial];
-    int64_t n_tasks = study->spec->trials[trial].order->n_tasks;
-    *steps = finetuned ? &of->finetunes[after - 1] : &of->adapters[after - 1];
-    for (int64_t i = 0; i < n_tasks && !finetuned; i++) {
-        int64_t evaluation = of->accuracy[(after - 1) * n_tasks + i];
-        if (evaluation >= 0) {
-            *steps = study->plan->steps[evaluation].parents;
-            return study->plan->steps[evaluation].n_parents;
-        }
-    }
-    if (!finetuned && study->spec->trials[trial].method.method->lineage == SLAO_LINEAGE_STACK) {
-        *steps = of->finetunes;
-        return after;
-    }
-    return 1;
-}
-
 static slao_status load_step(slao_lora **lora, const slao_study *study, const slao_store *store,
-                             int64_t index) {
+                             int64_t index, bool finetuned) {
     const slao_step *step = &study->plan->steps[index];
     char *folder;
     if (!slao_store_has(store, step->key))
         return slao_fail(SLAO_BAD_INPUT,
                          "the %s step of task %s has not run yet: there is no adapter to export",
                          slao_step_kind_name(step->kind), step->task);
-    SLAO_TRY(slao_store_adapter_path(store, step->key, &folder));
+    bool evaluated = !finetuned && slao_step_has_own_evaluation(step);
+    SLAO_TRY((evaluated ? slao_store_evaluated_path : slao_store_adapter_path)(store, step->key,
+                                                                               &folder));
     slao_status status = slao_peft_load(lora, folder, slao_checkpoint_config(study->checkpoint));
     free(folder);
     return status;
@@ -72,16 +51,16 @@ static slao_status load_step(slao_lora **lora, const slao_study *study, const sl
 
 /* The sum of the adapters of `count` steps; a single one as it is. */
 static slao_status sum_steps(slao_lora **sum, const slao_study *study, const slao_store *store,
-                             const int64_t *steps, int64_t count) {
+                             const int64_t *steps, int64_t count, bool finetuned) {
     if (count == 1)
-        return load_step(sum, study, store, steps[0]);
+        return load_step(sum, study, store, steps[0], finetuned);
     slao_lora **loras;
     double *ones;
     SLAO_TRY(slao_allocate(&loras, (size_t)count, sizeof *loras));
     slao_status status = slao_allocate(&ones, (size_t)count, sizeof *ones);
     for (int64_t i = 0; i < count && status == SLAO_OK; i++) {
         ones[i] = 1;
-        status = load_step(&loras[i], study, store, steps[i]);
+        status = load_step(&loras[i], study, store, steps[i], finetuned);
     }
     if (status == SLAO_OK)
         status = slao_merge_sum(sum, (const slao_lora *const *)loras, count, ones);
@@ -94,10 +73,9 @@ static slao_status sum_steps(slao_lora **sum, const slao_study *study, const sla
 
 static slao_status export_adapter(const slao_study *study, const slao_store *store,
                                   const export_choices *c) {
-    int64_t trial = 0, place = 0;
-    while (which_names[place] && strcmp(which_names[place], c->which) != 0)
-        place++;
-    if (!which_names[place])
+    int64_t trial = 0;
+    bool finetuned = strcmp(c->which, "finetuned") == 0;
+    if (!finetuned && strcmp(c->which, "merged") != 0)
         return slao_fail(SLAO_BAD_INPUT, "--which must be merged or finetuned, not \"%s\"",
                          c->which);
     SLAO_TRY(find_trial(&trial, study->spec, c->trial));
@@ -106,10 +84,15 @@ static slao_status export_adapter(const slao_study *study, const slao_store *sto
     if (after < 1 || after > n_tasks)
         return slao_fail(SLAO_BAD_INPUT, "--step is %lld, but the trial has the tasks 1 to %lld",
                          (long long)after, (long long)n_tasks);
-    const int64_t *steps;
-    int64_t count = list_steps(&steps, study, trial, after, place == 1);
+    const slao_trial_steps *of = &study->plan->trials[trial];
+    const int64_t *steps = &of->finetunes[after - 1];
+    int64_t count = finetuned ? *steps >= 0 : slao_trial_evaluated(chosen, of, after, &steps);
+    if (count == 0)
+        return slao_fail(SLAO_BAD_INPUT,
+                         "%s has no adapter after task %lld: --step %lld is its only one",
+                         chosen->method.method->name, (long long)after, (long long)n_tasks);
     slao_lora *lora = NULL;
-    SLAO_TRY(sum_steps(&lora, study, store, steps, count));
+    SLAO_TRY(sum_steps(&lora, study, store, steps, count, finetuned));
     slao_status status = slao_peft_save(lora, c->output, study->spec->model);
     if (status == SLAO_OK)
         printf("trial        %s: %s\nadapter      %s, after task %lld (%s)\nwritten to   %s\n",

@@ -277,6 +277,15 @@ static slao_status add_adapters(plan_work *work, const slao_trial *trial,
     return SLAO_OK;
 }
 
+int64_t slao_trial_evaluated(const slao_trial *trial, const slao_trial_steps *steps, int64_t j,
+                             const int64_t **adapters) {
+    const slao_method *method = trial->method.method;
+    bool stacked = method->lineage == SLAO_LINEAGE_STACK &&
+                   !(method->tuning && method->tuning->own_evaluation);
+    *adapters = stacked ? steps->finetunes : &steps->adapters[j - 1];
+    return stacked ? j : **adapters >= 0;
+}
+
 static bool is_evaluated(const slao_spec *spec, const slao_trial *trial, int64_t after,
                          int64_t task) {
     if (slao_method_is_diagonal(trial->method.method))
@@ -292,15 +301,13 @@ static slao_status add_evaluations(plan_work *work, const slao_trial *trial,
     const slao_spec *spec = work->plan->spec;
     const slao_order *order = trial->order;
     int64_t n = order->n_tasks;
-    const slao_method *method = trial->method.method;
-    bool stacked = method->lineage == SLAO_LINEAGE_STACK &&
-                   !(method->tuning && method->tuning->own_evaluation);
     for (int64_t j = 0; j < n; j++) {
+        const int64_t *adapters;
+        int64_t n_adapters = slao_trial_evaluated(trial, steps, j + 1, &adapters);
         for (int64_t i = 0; i < n; i++) {
             if (is_evaluated(spec, trial, j, i))
-                SLAO_TRY(add_evaluate(work, &order->tasks[i],
-                                      stacked ? steps->finetunes : &steps->adapters[j],
-                                      stacked ? j + 1 : 1, &steps->accuracy[j * n + i]));
+                SLAO_TRY(add_evaluate(work, &order->tasks[i], adapters, n_adapters,
+                                      &steps->accuracy[j * n + i]));
         }
     }
     for (int64_t i = 0; i < n; i++) {

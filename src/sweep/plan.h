@@ -73,6 +73,12 @@ typedef struct {
     int64_t *individual; /* n_tasks: each task trained alone */
 } slao_trial_steps;
 
+/* The steps whose adapters, added up, the trial evaluates after its j-th task (1 for the first);
+ * what is evaluated of each is its own adapter, or the one that slao_step_has_own_evaluation tells
+ * of. Returns how many; 0: the method has nothing then. */
+int64_t slao_trial_evaluated(const slao_trial *trial, const slao_trial_steps *steps, int64_t j,
+                             const int64_t **adapters);
+
 typedef struct {
     const slao_spec *spec;
     slao_hash model_hash;

@@ -81,6 +81,10 @@ slao_status slao_store_adapter_path(const slao_store *store, slao_hash key, char
     return key_path(store, path, "adapters", key, "");
 }
 
+slao_status slao_store_evaluated_path(const slao_store *store, slao_hash key, char **path) {
+    return key_path(store, path, "adapters", key, "/evaluated");
+}
+
 slao_status slao_store_checkpoint_path(const slao_store *store, slao_hash key, char **path) {
     return key_path(store, path, "checkpoints", key, "");
 }

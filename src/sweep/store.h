@@ -61,9 +61,11 @@ slao_status slao_store_put_spec(slao_store *store, const char *name, const char 
 slao_status slao_store_get_spec(const slao_store *store, const char *name, char **text,
                                 char **folder);
 
-/* STORE/adapters/KEY, STORE/checkpoints/KEY and STORE/logs/KEY.log; the caller frees *path. */
+/* STORE/checkpoints/KEY, STORE/adapters/KEY, the folder in it of what is evaluated instead
+ * (continual/tuning.h), and STORE/logs/KEY.log; the caller frees *path. */
 slao_status slao_store_checkpoint_path(const slao_store *store, slao_hash key, char **path);
 slao_status slao_store_adapter_path(const slao_store *store, slao_hash key, char **path);
+slao_status slao_store_evaluated_path(const slao_store *store, slao_hash key, char **path);
 slao_status slao_store_log_path(const slao_store *store, slao_hash key, char **path);
 
 /* Appends one event ({"event": ..., "time": ..., ...}) to the journal and fsyncs it. Only who holds

@@ -68,19 +68,11 @@ void slao_workbench_remember(slao_workbench *bench, slao_hash key, slao_lora *lo
     move_to_front(bench, last);
 }
 
-/* STORE/adapters/KEY, or the folder in it of what is evaluated instead; the caller frees *folder.
- */
+/* Where the step's adapter is, or what is evaluated instead of it; the caller frees *folder. */
 static slao_status folder_of(const slao_workbench *bench, slao_hash key, bool evaluated,
                              char **folder) {
-    char *outer;
-    SLAO_TRY(slao_store_adapter_path(bench->parts.store, key, &outer));
-    if (!evaluated) {
-        *folder = outer;
-        return SLAO_OK;
-    }
-    slao_status status = slao_join_path(folder, outer, "evaluated");
-    free(outer);
-    return status;
+    return (evaluated ? slao_store_evaluated_path : slao_store_adapter_path)(bench->parts.store,
+                                                                             key, folder);
 }
 
 /* The adapter of a step, or what is evaluated instead of it; it belongs to the bench and stays for
