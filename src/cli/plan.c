@@ -155,7 +155,7 @@ slao_status slao_command_plan(int argc, char **argv) {
         .usage = "slao plan SPEC.json [--ranks N] [--json] [--set KEY=VALUE]...",
         .summary = "Says what a sweep would run: its trials, and the steps and examples that they "
                    "take with and without\nsharing what they have in common. Runs nothing.",
-        .example = "slao plan experiments/lambda.json --set preset=small",
+        .example = "slao plan experiments/ablation_lambda.json --set preset=small",
         .options = options,
         .least_arguments = 1,
         .most_arguments = 1,

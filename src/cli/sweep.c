@@ -89,7 +89,7 @@ slao_status slao_command_sweep(int argc, char **argv) {
                    "in common,\n"
                    "and writes one HDF5 file. Stop it at any time: the same command goes on.",
         .example =
-            "mpirun -n 2 --bind-to none slao sweep experiments/lambda.json --set preset=small",
+            "mpirun -n 2 --bind-to none slao sweep experiments/ablation_lambda.json --set preset=small",
         .options = options,
         .least_arguments = 1,
         .most_arguments = 1,
