@@ -88,8 +88,8 @@ slao_status slao_command_sweep(int argc, char **argv) {
         .summary = "Trains and evaluates every trial of a sweep, sharing all work that trials have "
                    "in common,\n"
                    "and writes one HDF5 file. Stop it at any time: the same command goes on.",
-        .example =
-            "mpirun -n 2 --bind-to none slao sweep experiments/ablation_lambda.json --set preset=small",
+        .example = "mpirun -n 2 --bind-to none slao sweep experiments/ablation_lambda.json --set "
+                   "preset=small",
         .options = options,
         .least_arguments = 1,
         .most_arguments = 1,
