@@ -192,7 +192,7 @@ static shape shape_of(const slao_model_config *config, int64_t window) {
 
 /* What a thread computes a block in: rows of the context's length, and of d. */
 typedef struct {
-    float *scores[2], *rows[3];
+    float *scores[2], *rows[2];
 } scratch;
 
 /* One for each thread; `scores` and `rows`: how many of each kind are used. */
@@ -267,17 +267,15 @@ slao_status slao_attention(const slao_model_config *config, int64_t window, cons
 /* One span and one head of keys and values, on the way back. */
 static void attend_backward(const shape *sh, const place *span, int64_t head, const scratch *own,
                             const float *queries, const float *keys, const float *values,
-                            const float *out, const float *lse, const float *d_out,
-                            slao_matrix_out d_queries, slao_matrix_out d_keys,
-                            slao_matrix_out d_values) {
+                            const float *lse, const float *d_out, slao_matrix_out d_queries,
+                            slao_matrix_out d_keys, slao_matrix_out d_values) {
     int64_t d = sh->d, width = sh->group * d, at = head * width, kv_at = head * d;
     float *p = own->scores[0], *dp = own->scores[1];
-    float *q = own->rows[0], *o = own->rows[1], *d_o = own->rows[2];
+    float *q = own->rows[0], *d_o = own->rows[1];
     slao_matrix k = {keys + kv_at, sh->kv_width}, v = {values + kv_at, sh->kv_width};
     FOR_BLOCKS(b, span, sh->window) {
         int64_t rows = b.count * sh->group;
         gather(&b, q, (slao_matrix){queries + at, sh->q_width}, width);
-        gather(&b, o, (slao_matrix){out + at, sh->q_width}, width);
         gather(&b, d_o, (slao_matrix){d_out + at, sh->q_width}, width);
         score_block(&b, rows, p, q, k, d);
         score_block(&b, rows, dp, d_o, v, d);
@@ -286,7 +284,7 @@ static void attend_backward(const shape *sh, const place *span, int64_t head, co
             int64_t first;
             size_t n = seen_by(&b, r / sh->group, sh->window, &first);
             sh->vec->exp_sum(p_row + first, sh->scale, lse[lse_at(sh, &b, head, r)], n);
-            float mean = sh->vec->dot(d_o + r * d, o + r * d, (size_t)d);
+            float mean = sh->vec->dot(p_row + first, dp_row + first, n);
             sh->vec->softmax_backward(dp_row + first, p_row + first, sh->scale, mean, n);
             clear_unseen(&b, p_row, first, n);
             clear_unseen(&b, dp_row, first, n);
@@ -301,8 +299,8 @@ static void attend_backward(const shape *sh, const place *span, int64_t head, co
 
 slao_status slao_attention_backward(const slao_model_config *config, int64_t window,
                                     const slao_batch *batch, const float *queries,
-                                    const float *keys, const float *values, const float *out,
-                                    const float *lse, const float *d_out, slao_matrix_out d_queries,
+                                    const float *keys, const float *values, const float *lse,
+                                    const float *d_out, slao_matrix_out d_queries,
                                     slao_matrix_out d_keys, slao_matrix_out d_values,
                                     slao_arena *arena) {
     slao_profile_mark profile = slao_profile_begin();
@@ -312,14 +310,14 @@ slao_status slao_attention_backward(const slao_model_config *config, int64_t win
     scratch *all;
     int64_t longest;
     SLAO_TRY(take_places(&places, &longest, batch, arena));
-    SLAO_TRY(take_scratch(&all, &sh, longest, 2, 3, arena));
+    SLAO_TRY(take_scratch(&all, &sh, longest, 2, 2, arena));
     /* Spans add to the keys and values that they share, in their order. */
 #pragma omp parallel for num_threads(slao_threads_for(10 * batch->n_rows * longest * sh.q_width))  \
     schedule(dynamic)
     for (int64_t head = 0; head < config->kv_heads; head++) {
         for (int64_t s = 0; s < batch->n_spans; s++)
-            attend_backward(&sh, &places[s], head, &all[slao_thread()], queries, keys, values, out,
-                            lse, d_out, d_queries, d_keys, d_values);
+            attend_backward(&sh, &places[s], head, &all[slao_thread()], queries, keys, values, lse,
+                            d_out, d_queries, d_keys, d_values);
     }
     slao_arena_return(arena, mark);
     slao_profile_end(profile, "attention, but its products", 0, 0, 0);

@@ -24,8 +24,8 @@ slao_status slao_attention(const slao_model_config *config, int64_t window, cons
  * and values (added to what is there). */
 slao_status slao_attention_backward(const slao_model_config *config, int64_t window,
                                     const slao_batch *batch, const float *queries,
-                                    const float *keys, const float *values, const float *out,
-                                    const float *lse, const float *d_out, slao_matrix_out d_queries,
+                                    const float *keys, const float *values, const float *lse,
+                                    const float *d_out, slao_matrix_out d_queries,
                                     slao_matrix_out d_keys, slao_matrix_out d_values,
                                     slao_arena *arena);
 

@@ -15,22 +15,26 @@ typedef struct {
     int64_t *row_parts, *rows; /* of each row of the whole: its part, and its row in that */
 } division;
 
-/* Parts of the segments: 0 for those that another one goes on from. */
+/* Parts of the segments: 0 for those that another one goes on from. The micro-batches get about
+ * equally many rows, for products of few rows are slow. */
 static void assign_parts(division *d, int64_t most_rows) {
     const slao_batch *whole = d->whole;
+    int64_t leaf_rows = 0;
     for (int64_t s = 0; s < whole->n_segments; s++)
         d->parts[s] = -1;
     for (int64_t s = 0; s < whole->n_segments; s++) {
         if (whole->segments[s].parent >= 0)
             d->parts[whole->segments[s].parent] = 0;
     }
-    int64_t rows = 0;
+    for (int64_t s = 0; s < whole->n_segments; s++)
+        leaf_rows += d->parts[s] ? whole->segments[s].count : 0;
+    int64_t micro_batches = (leaf_rows + most_rows - 1) / most_rows, rows = 0;
     d->n_parts = 1;
     for (int64_t s = 0; s < whole->n_segments; s++) {
         if (d->parts[s] == 0)
             continue;
         int64_t count = whole->segments[s].count;
-        if (d->n_parts == 1 || rows + count > most_rows) {
+        if (d->n_parts == 1 || rows + count > most_rows || rows * micro_batches >= leaf_rows) {
             d->n_parts++;
             rows = 0;
         }

@@ -139,8 +139,8 @@ static slao_status attention_backward(slao_pass *pass, int64_t index, const slao
         memset(d_qkv, 0, (size_t)(rows * stride) * sizeof *d_qkv);
         SLAO_TRY(slao_attention_backward(config, slao_model_window(config, index), upper,
                                          kept->queries, cache->keys + cached,
-                                         cache->values + cached, kept->attended, kept->lse,
-                                         d_attended, d_queries, d_keys, d_values, pass->arena));
+                                         cache->values + cached, kept->lse, d_attended, d_queries,
+                                         d_keys, d_values, pass->arena));
         if (pass->d_cache)
             collect_d_cache(pass, index, (slao_matrix_out){d_k, stride},
                             (slao_matrix_out){d_v, stride});

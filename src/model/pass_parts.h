@@ -13,7 +13,7 @@ typedef struct {
     float *input_rms;  /* rows: 1 / rms of it */
     float *queries;    /* upper x q, rotated */
     float *lse;        /* upper x heads */
-    float *attended;   /* upper x q */
+    float *attended;   /* upper x q; NULL where no pair is trained that reads it */
     float *middle;     /* upper x hidden: the residual stream after attention */
     float *middle_rms; /* upper */
     float *gate_up;    /* upper x 2 intermediate */

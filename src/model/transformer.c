@@ -46,9 +46,11 @@ static slao_status attention_forward(slao_pass *pass, int64_t index, const slao_
             kv_width = config->kv_heads * config->head_dim;
     int64_t stride = q_width + 2 * kv_width;
     slao_arena_mark mark = slao_arena_here(pass->arena);
-    float *normed, *qkv;
+    float *normed, *qkv, *attended = kept->attended;
     SLAO_TRY(slao_pass_take(pass, &normed, rows, hidden));
     SLAO_TRY(slao_pass_take(pass, &qkv, rows, stride));
+    if (!attended)
+        SLAO_TRY(slao_pass_take(pass, &attended, slao_pass_upper(pass, index)->n_rows, q_width));
     slao_pass_norm(pass, rows, normed, pass->stream, layer->input_norm, kept->input_rms);
     slao_matrix x = {normed, hidden}, weights;
     SLAO_TRY(slao_pass_weights(pass, index, SLAO_Q_PROJ, &weights));
@@ -70,8 +72,8 @@ static slao_status attention_forward(slao_pass *pass, int64_t index, const slao_
     const float *keys = cache->keys + index * cache->slots * kv_width;
     const float *values = cache->values + index * cache->slots * kv_width;
     SLAO_TRY(slao_attention(config, slao_model_window(config, index), upper, kept->queries, keys,
-                            values, kept->attended, kept->lse, pass->arena));
-    x = (slao_matrix){kept->attended, q_width};
+                            values, attended, kept->lse, pass->arena));
+    x = (slao_matrix){attended, q_width};
     slao_matrix_out out = {pass->stream, hidden};
     SLAO_TRY(slao_pass_weights(pass, index, SLAO_O_PROJ, &weights));
     slao_multiply_transposed(out, x, weights, upper->n_rows, hidden, q_width, 1, 1);
@@ -122,14 +124,17 @@ static slao_status mlp_forward(slao_pass *pass, int64_t index, const slao_low_ra
     return SLAO_OK;
 }
 
-/* All that a kept layer has, but its input. */
-static slao_status take_layer(slao_pass *pass, int64_t upper, slao_kept_layer *kept) {
+/* All that a kept layer has, but its input; what attention gives only if asked for. */
+static slao_status take_layer(slao_pass *pass, int64_t upper, bool attended,
+                              slao_kept_layer *kept) {
     const slao_model_config *config = &pass->model->config;
     int64_t rows = pass->batch->n_rows, q_width = config->heads * config->head_dim;
     SLAO_TRY(slao_pass_take(pass, &kept->input_rms, rows, 1));
     SLAO_TRY(slao_pass_take(pass, &kept->queries, upper, q_width));
     SLAO_TRY(slao_pass_take(pass, &kept->lse, upper, config->heads));
-    SLAO_TRY(slao_pass_take(pass, &kept->attended, upper, q_width));
+    kept->attended = NULL;
+    if (attended)
+        SLAO_TRY(slao_pass_take(pass, &kept->attended, upper, q_width));
     SLAO_TRY(slao_pass_take(pass, &kept->middle, upper, config->hidden));
     SLAO_TRY(slao_pass_take(pass, &kept->middle_rms, upper, 1));
     return slao_pass_take(pass, &kept->gate_up, upper, 2 * config->intermediate);
@@ -172,12 +177,13 @@ static slao_status forward(slao_pass *pass, const slao_batch *batch, const slao_
     slao_kept_layer *kept = pass->layers;
     bool shared = !pass->training || pass->recomputes; /* one, used by every layer in turn */
     if (shared)
-        SLAO_TRY(take_layer(pass, rows, kept));
+        SLAO_TRY(take_layer(pass, rows, true, kept));
     for (int64_t i = 0; i < config->layers; i++) {
         int64_t upper = slao_pass_upper(pass, i)->n_rows;
         slao_kept_layer *layer = pass->training ? &kept[i] : kept;
         if (!shared)
-            SLAO_TRY(take_layer(pass, upper, layer));
+            SLAO_TRY(take_layer(pass, upper,
+                                slao_pairs_trained(slao_pairs_of(pairs, i, SLAO_O_PROJ)), layer));
         else
             *layer = *kept;
         if (pass->training) {
