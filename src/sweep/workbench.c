@@ -200,11 +200,11 @@ slao_status slao_workbench_add_reals(cJSON *record, const char *key, const doubl
 }
 
 slao_status slao_workbench_add_adapter_facts(cJSON *record, const slao_lora *lora,
-                                             size_t state_bytes) {
+                                             const slao_lora *evaluated, size_t state_bytes) {
     char hash[SLAO_HASH_TEXT];
     SLAO_TRY(hash_adapter(lora, hash));
     SLAO_TRY(slao_json_add_text(record, "adapter_hash", hash));
-    SLAO_TRY(slao_geometry_record_distance(record, lora));
+    SLAO_TRY(slao_geometry_record_distance(record, evaluated));
     return slao_json_add_real(record, "state_bytes", (double)state_bytes);
 }
 

@@ -1,5 +1,6 @@
 #include "sweep/workbench_parts.h"
 
+#include "adapter/merge.h"
 #include "base/log.h"
 #include "continual/tuning.h"
 #include "learn/linearisation.h"
@@ -181,6 +182,30 @@ static slao_status record_linearisation(slao_workbench *bench, const finetune *w
     return slao_workbench_add_reals(record, "linearisation_error", &found.error, 1);
 }
 
+static slao_status record_adapter(const finetune *work, const slao_lora *kept, size_t bytes,
+                                  cJSON *record) {
+    if (!work->stacked || work->tuning.evaluated)
+        return slao_workbench_add_adapter_facts(record, kept, kept, bytes);
+    const slao_lora **all;
+    slao_lora *sum = NULL;
+    int64_t n = work->parents.count;
+    double *ones;
+    SLAO_TRY(slao_allocate(&all, (size_t)n + 1, sizeof *all));
+    slao_status status = slao_allocate(&ones, (size_t)n + 1, sizeof *ones);
+    for (int64_t k = 0; k <= n && status == SLAO_OK; k++) {
+        all[k] = k < n ? work->parents.loras[k] : work->lora;
+        ones[k] = 1;
+    }
+    if (status == SLAO_OK)
+        status = slao_merge_sum(&sum, all, n + 1, ones);
+    if (status == SLAO_OK)
+        status = slao_workbench_add_adapter_facts(record, kept, sum, bytes);
+    slao_lora_free(sum);
+    free(ones);
+    free(all);
+    return status;
+}
+
 static slao_status keep_finetuned(slao_workbench *bench, finetune *work, cJSON *record) {
     const slao_training *training = &work->training;
     size_t bytes = slao_workbench_adapter_bytes(work->lora) + slao_state_bytes(&work->after);
@@ -196,7 +221,7 @@ static slao_status keep_finetuned(slao_workbench *bench, finetune *work, cJSON *
         SLAO_TRY(slao_workbench_add_reals(record, "extra_loss", training->extra_losses,
                                           training->steps));
     SLAO_TRY(slao_geometry_record_gradients(record, work->lora, training));
-    SLAO_TRY(slao_workbench_add_adapter_facts(record, evaluated, bytes));
+    SLAO_TRY(record_adapter(work, evaluated, bytes, record));
     if (work->tuning.evaluated)
         SLAO_TRY(slao_workbench_save_adapter(bench, work->step->key, true, evaluated));
     SLAO_TRY(slao_workbench_save_adapter(bench, work->step->key, false, work->lora));

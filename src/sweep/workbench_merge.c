@@ -226,7 +226,7 @@ static slao_status merge(slao_workbench *bench, const slao_step *step,
     } else {
         SLAO_TRY(slao_merge_list(merged, &choice, inputs->loras, inputs->count, NULL));
     }
-    SLAO_TRY(slao_workbench_add_adapter_facts(record, *merged, bytes));
+    SLAO_TRY(slao_workbench_add_adapter_facts(record, *merged, *merged, bytes));
     return slao_workbench_save_adapter(bench, step->key, false, *merged);
 }
 

@@ -74,9 +74,11 @@ slao_status slao_workbench_need_validation(slao_workbench *bench, slao_workbench
 slao_status slao_workbench_add_reals(cJSON *record, const char *key, const double *values,
                                      int64_t count);
 
-/* What a step that leaves an adapter records of it; `state_bytes` is told in continual/method.h. */
+/* What a step that leaves an adapter records of it: the hash of `lora`; the distance of
+ * `evaluated`, which is another one where a stack is evaluated; `state_bytes` is told in
+ * continual/method.h. */
 slao_status slao_workbench_add_adapter_facts(cJSON *record, const slao_lora *lora,
-                                             size_t state_bytes);
+                                             const slao_lora *evaluated, size_t state_bytes);
 
 /* ---- The kinds of steps: each computes, saves its adapter if it makes one, and fills the record
  * ---- */

@@ -298,6 +298,13 @@ def in_stack(name, penalty=None):
         below.append((store.adapter(i), 1.0))  # from here on with slao's own fp32 values
         sizes += PAIR_BYTES
         assert store.steps[i]["state_bytes"] == sizes, (name, store.steps[i]["state_bytes"], sizes)
+        near(f"{name} distance {i + 1}", store.steps[i]["distance"], distance_of([lower for lower, _ in below]))
+
+
+def distance_of(stack):
+    """Of the sum of all pairs, which is what is evaluated."""
+    return np.sqrt(sum(np.linalg.norm(SCALE * sum(lower[site][1] @ lower[site][0] for lower in stack)) ** 2
+                       for site in stack[0]))
 
 
 def orthogonal(old, lora):
@@ -370,6 +377,7 @@ def inflora():
         check_losses("inflora", store, i, *train(sequences, adapter, SCALE, below, frozen="A"))
         check_adapter(f"inflora task {i + 1}", got, adapter)
         below.append((got, 1.0))
+        near(f"inflora distance {i + 1}", store.steps[i]["distance"], distance_of([lower for lower, _ in below]))
         grams = observe(sequences, {site: [(*lower[site], SCALE) for lower, _ in below] for site in FRESH[0]})
         e, state, bytes_ = 0.9 + (1 - 0.9) * (i + 1) / 3, store.state(i), 0
         for layer, module in {(layer, INPUT[module]) for layer, module in FRESH[0]}:
