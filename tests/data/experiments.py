@@ -71,3 +71,4 @@ for name, (full, small, orders) in STUDIES.items():
     assert shared["examples_trained"] < plan(name, "sweep.missing_tasks=skip")["with_sharing"]["examples_trained"], name
     print(f"{name}: {found['trials']} trials, about {seconds / 120:.0f} minutes on two cores")
 assert plan("order_sensitivity", "preset=small")["orders"] == 24
+assert plan("methods_real")["trials"] == 27  # every method, corda by both of its components
