@@ -20,6 +20,7 @@ static slao_status collect(const char *output, const slao_store *const *stores, 
         status = slao_machine_describe(&machine);
     if (status == SLAO_OK) {
         slao_results_context context = {.machine = &machine,
+                                        .inputs = &study.inputs,
                                         .config = slao_checkpoint_config(study.checkpoint)};
         status = slao_results_write(output, study.plan, stores, n_stores, &context, fingerprint);
     }

@@ -31,18 +31,19 @@ static slao_status keep_text(slao_arena *arena, const char **text) {
 
 static const slao_json_field record_fields[] = {
     {"started", SLAO_JSON_TEXT, offsetof(slao_step_outcome, started), true, 0, 0},
-    {"host", SLAO_JSON_TEXT, offsetof(slao_step_outcome, host), true, 0, 0},
     {"mpi_rank", SLAO_JSON_INTEGER, offsetof(slao_step_outcome, mpi_rank), true, 0, 0},
     {"tokens", SLAO_JSON_INTEGER, offsetof(slao_step_outcome, tokens), true, 0, 0},
     {"seconds", SLAO_JSON_REAL, offsetof(slao_step_outcome, seconds), true, 0, 0},
     {"adapter_hash", SLAO_JSON_TEXT, offsetof(slao_step_outcome, adapter_hash), false, 0, 0},
     {"examples", SLAO_JSON_INTEGER, offsetof(slao_step_outcome, examples), false, 0, 0},
+    {"seed", SLAO_JSON_INTEGER, offsetof(slao_step_outcome, seed), false, 0, 0},
     {0},
 };
 
 static slao_status read_facts(slao_step_outcome *outcome, const cJSON *record, slao_step_kind kind,
                               slao_arena *arena) {
     outcome->adapter_hash = "";
+    outcome->seed = -1;
     SLAO_TRY(slao_json_read(record, "record", record_fields, true, outcome));
     SLAO_TRY(number_or_nan(record, "state_bytes", &outcome->state_bytes));
     SLAO_TRY(number_or_nan(record, "peak_memory_bytes", &outcome->peak_memory_bytes));
@@ -55,8 +56,60 @@ static slao_status read_facts(slao_step_outcome *outcome, const cJSON *record, s
     if (kind != SLAO_STEP_EVALUATE && !*outcome->adapter_hash)
         return slao_fail(SLAO_BAD_INPUT, "an adapter without an adapter_hash");
     SLAO_TRY(keep_text(arena, &outcome->started));
-    SLAO_TRY(keep_text(arena, &outcome->host));
     return keep_text(arena, &outcome->adapter_hash);
+}
+
+/* --- where they were computed --- */
+
+#define ORIGIN(member) offsetof(slao_step_origin, member)
+static const slao_json_field origin_fields[] = {
+    {"host", SLAO_JSON_TEXT, ORIGIN(host), true, 0, 0},
+    {"version", SLAO_JSON_TEXT, ORIGIN(version), false, 0, 0},
+    {"commit", SLAO_JSON_TEXT, ORIGIN(commit), false, 0, 0},
+    {"mpi", SLAO_JSON_TEXT, ORIGIN(mpi), false, 0, 0},
+    {"blas", SLAO_JSON_TEXT, ORIGIN(blas), false, 0, 0},
+    {"hdf5", SLAO_JSON_TEXT, ORIGIN(hdf5), false, 0, 0},
+    {"cpu", SLAO_JSON_TEXT, ORIGIN(cpu), false, 0, 0},
+    {"machine", SLAO_JSON_TEXT, ORIGIN(machine), false, 0, 0},
+    {"numeric_version", SLAO_JSON_INTEGER, ORIGIN(numeric_version), false, 0, 0},
+    {"threads", SLAO_JSON_INTEGER, ORIGIN(threads), false, 0, 0},
+    {0},
+};
+
+static const char **origin_texts(slao_step_origin *origin, int i) {
+    const char **texts[] = {&origin->host, &origin->version, &origin->commit, &origin->mpi,
+                            &origin->blas, &origin->hdf5,    &origin->cpu,    &origin->machine};
+    return i < (int)(sizeof texts / sizeof *texts) ? texts[i] : NULL;
+}
+
+static bool same_origin(slao_step_origin *a, slao_step_origin *b) {
+    for (int i = 0; origin_texts(a, i); i++) {
+        if (strcmp(*origin_texts(a, i), *origin_texts(b, i)) != 0)
+            return false;
+    }
+    return a->numeric_version == b->numeric_version && a->threads == b->threads;
+}
+
+/* There are few, and the newest is asked for most. */
+static slao_status read_origin(slao_outcome *outcome, const cJSON *record, int64_t *found) {
+    slao_step_origin origin = {.numeric_version = -1, .threads = -1};
+    for (int i = 0; origin_texts(&origin, i); i++)
+        *origin_texts(&origin, i) = "";
+    SLAO_TRY(slao_json_read(record, "record", origin_fields, true, &origin));
+    int64_t at = outcome->n_origins - 1;
+    while (at >= 0 && !same_origin(&outcome->origins[at], &origin))
+        at--;
+    if (at < 0) {
+        for (int i = 0; origin_texts(&origin, i); i++)
+            SLAO_TRY(keep_text(outcome->arena, origin_texts(&origin, i)));
+        at = outcome->n_origins;
+        SLAO_TRY(slao_grow(&outcome->origins, &outcome->origins_capacity, (size_t)at + 1,
+                           sizeof *outcome->origins));
+        outcome->origins[outcome->n_origins++] = origin;
+    }
+    outcome->origins[at].n_steps++;
+    *found = at;
+    return SLAO_OK;
 }
 
 /* The record of a step, out of the first store that has it; NULL without one. */
@@ -179,10 +232,12 @@ static slao_status mark_shown(const slao_plan *plan, bool **shown) {
 
 /* --- steps --- */
 
-static slao_status read_record(slao_step_outcome *facts, const cJSON *record, slao_step_kind kind,
-                               bool shown, slao_arena *arena) {
-    SLAO_TRY(read_facts(facts, record, kind, arena));
-    return shown ? read_arrays(facts, record, arena) : SLAO_OK;
+static slao_status read_record(slao_outcome *outcome, int64_t index, const cJSON *record,
+                               bool shown) {
+    slao_step_outcome *facts = &outcome->steps[index];
+    SLAO_TRY(read_facts(facts, record, outcome->plan->steps[index].kind, outcome->arena));
+    SLAO_TRY(read_origin(outcome, record, &facts->origin));
+    return shown ? read_arrays(facts, record, outcome->arena) : SLAO_OK;
 }
 
 static slao_status read_step(slao_outcome *outcome, int64_t index, bool shown) {
@@ -193,7 +248,7 @@ static slao_status read_step(slao_outcome *outcome, int64_t index, bool shown) {
     *facts = (slao_step_outcome){.recorded = record != NULL};
     if (!record)
         return has_log(outcome, step->key, &facts->failed);
-    slao_status status = read_record(facts, record, step->kind, shown, outcome->arena);
+    slao_status status = read_record(outcome, index, record, shown);
     cJSON_Delete(record);
     if (status != SLAO_OK) {
         char key[SLAO_HASH_TEXT];
@@ -384,5 +439,6 @@ void slao_outcome_free(slao_outcome *outcome) {
     if (!outcome)
         return;
     slao_arena_free(outcome->arena);
+    free(outcome->origins);
     free(outcome);
 }

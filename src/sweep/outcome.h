@@ -22,7 +22,6 @@ typedef struct {
     bool recorded;       /* its record is in a store; nothing below means anything otherwise */
     bool failed;         /* no record, but a log of why it failed */
     const char *started; /* ISO 8601, UTC */
-    const char *host;
     int64_t mpi_rank, tokens;
     double seconds;
     double state_bytes, peak_memory_bytes; /* NaN where the record has none */
@@ -30,8 +29,18 @@ typedef struct {
     const char *adapter_hash;              /* "" where the step leaves no adapter */
     double score, token_exact;             /* of an evaluation; NaN otherwise */
     int64_t examples;
+    int64_t seed;              /* -1 where nothing is drawn */
+    int64_t origin;            /* which of the outcome's */
     slao_record_array *arrays; /* for slao_outcome_array */
 } slao_step_outcome;
+
+/* What computed steps: those with all of this the same have one origin. "" or -1 where a record
+ * does not tell. */
+typedef struct {
+    const char *host, *version, *commit, *mpi, *blas, *hdf5, *cpu, *machine;
+    int64_t numeric_version, threads;
+    int64_t n_steps;
+} slao_step_origin;
 
 typedef struct {
     /* "done": every step that the trial needs has its record; "failed": some has none but the log
@@ -59,6 +68,9 @@ typedef struct {
     int64_t n_stores;
     slao_step_outcome *steps;   /* as plan->steps */
     slao_trial_outcome *trials; /* as plan->trials */
+    int64_t n_origins;
+    size_t origins_capacity;
+    slao_step_origin *origins;
     slao_arena *arena;
 } slao_outcome;
 

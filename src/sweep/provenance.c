@@ -2,10 +2,12 @@
 
 #include "linalg/threads.h"
 #include "linalg/vec.h"
+#include "sweep/plan.h"
 
 #include <cblas.h>
 #include <hdf5.h>
 #include <mpi.h>
+#include <slao_version.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -55,4 +57,28 @@ slao_status slao_machine_describe(slao_machine *machine) {
              slao_vec()->name);
     machine->threads = slao_threads();
     return SLAO_OK;
+}
+
+bool slao_built_from_changed_source(void) {
+    return strstr(SLAO_GIT_COMMIT, "+dirty") != NULL;
+}
+
+slao_status slao_provenance_record(cJSON *record, const slao_machine *machine,
+                                   const slao_inputs *inputs) {
+    char model[SLAO_HASH_TEXT], tokenizer[SLAO_HASH_TEXT];
+    slao_hash_to_text(inputs->model, model);
+    slao_hash_to_text(inputs->tokenizer, tokenizer);
+    const struct {
+        const char *key, *text;
+    } texts[] = {
+        {"version", SLAO_VERSION},  {"commit", SLAO_GIT_COMMIT},
+        {"mpi", machine->mpi},      {"blas", machine->blas},
+        {"hdf5", machine->hdf5},    {"cpu", machine->cpu},
+        {"machine", machine->bits}, {"model", model},
+        {"tokenizer", tokenizer},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        SLAO_TRY(slao_json_add_text(record, texts[i].key, texts[i].text));
+    SLAO_TRY(slao_json_add_real(record, "numeric_version", SLAO_NUMERIC_VERSION));
+    return slao_json_add_real(record, "threads", machine->threads);
 }

@@ -2,7 +2,8 @@
 #ifndef SLAO_SWEEP_PROVENANCE_H
 #define SLAO_SWEEP_PROVENANCE_H
 
-#include "base/status.h"
+#include "base/hash.h"
+#include "base/json.h"
 
 enum { SLAO_PROVENANCE_TEXT = 160 };
 
@@ -16,6 +17,20 @@ typedef struct {
                                             and vector level */
     int threads;                         /* that a rank computes on */
 } slao_machine;
+
+/* What a study reads beside its tasks, which have hashes of their own (data/benchmark.h). */
+typedef struct {
+    slao_hash model; /* weights and config */
+    slao_hash tokenizer;
+} slao_inputs;
+
+/* Were files of the source changed since the commit that the program was built from? */
+bool slao_built_from_changed_source(void);
+
+/* Adds to a step's record what computed it and what of: version, commit, numeric_version, mpi,
+ * blas, hdf5, cpu, machine (`bits`), threads, model and tokenizer (hashes). */
+slao_status slao_provenance_record(cJSON *record, const slao_machine *machine,
+                                   const slao_inputs *inputs);
 
 /* Needs no MPI_Init. */
 slao_status slao_machine_describe(slao_machine *machine);

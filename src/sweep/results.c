@@ -31,13 +31,11 @@ static int compare_texts(const void *left, const void *right) {
 /* The hosts that ran steps, sorted, joined by commas; the caller frees *joined. */
 static slao_status join_hosts(const slao_outcome *outcome, char **joined) {
     const char **hosts;
-    size_t count = 0, size = 1;
-    SLAO_TRY(slao_allocate(&hosts, (size_t)outcome->plan->n_steps, sizeof *hosts));
-    for (int64_t i = 0; i < outcome->plan->n_steps; i++) {
-        if (!outcome->steps[i].recorded)
-            continue;
-        hosts[count] = outcome->steps[i].host;
-        size += strlen(hosts[count++]) + 1;
+    size_t count = (size_t)outcome->n_origins, size = 1;
+    SLAO_TRY(slao_allocate(&hosts, count, sizeof *hosts));
+    for (size_t i = 0; i < count; i++) {
+        hosts[i] = outcome->origins[i].host;
+        size += strlen(hosts[i]) + 1;
     }
     qsort(hosts, count, sizeof *hosts, compare_texts);
     slao_status status = slao_allocate(joined, size, 1);
@@ -93,9 +91,21 @@ static slao_status write_attributes(slao_h5 file, const slao_outcome *outcome,
         {"hosts", hosts},
         {"mpi", context->machine->mpi},
         {"blas", context->machine->blas},
+        {"hdf5", context->machine->hdf5},
         {"cpu", context->machine->cpu},
     };
-    slao_status status = slao_h5_set_integer(file, "/", "schema_version", SLAO_RESULTS_SCHEMA);
+    const struct {
+        const char *name;
+        int64_t value;
+    } integers[] = {
+        {"schema_version", SLAO_RESULTS_SCHEMA},
+        {"numeric_version", SLAO_NUMERIC_VERSION},
+        {"git_dirty", slao_built_from_changed_source()},
+        {"threads", context->machine->threads},
+    };
+    slao_status status = SLAO_OK;
+    for (size_t i = 0; i < sizeof integers / sizeof *integers && status == SLAO_OK; i++)
+        status = slao_h5_set_integer(file, "/", integers[i].name, integers[i].value);
     for (size_t i = 0; i < sizeof texts / sizeof *texts && status == SLAO_OK; i++)
         status = slao_h5_set_text(file, "/", texts[i].name, texts[i].text);
     if (status == SLAO_OK)
@@ -127,6 +137,8 @@ static slao_status write_contents(slao_h5 file, const slao_outcome *outcome,
     SLAO_TRY(slao_results_write_categories(file, outcome));
     SLAO_TRY(slao_results_write_orders(file, outcome));
     SLAO_TRY(slao_results_write_steps(file, outcome));
+    SLAO_TRY(slao_results_write_provenance(file, outcome));
+    SLAO_TRY(slao_results_write_inputs(file, outcome, context->inputs));
     SLAO_TRY(write_all_trials(file, outcome, context->config, fingerprint));
     return write_attributes(file, outcome, context, fingerprint);
 }

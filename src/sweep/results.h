@@ -1,11 +1,13 @@
 /* The results file: one HDF5 file per sweep, put together from a plan and the records of its steps.
  *
  *   /                 attributes: schema_version, name, spec, fingerprint, slao_version,
- * git_commit, started, finished, hosts, ranks, mpi, blas, cpu /trials           a row per trial:
- * its settings, status, metrics, costs /accuracy         a row per evaluated cell of all matrices
- *   /orders           a row per setting: what the order of the tasks changes
- *   /steps            a row per step that ran
- *   /trial/ID/...     arrays of a trial: scores, losses, lambda used, geometry of the adapters
+ * git_commit, git_dirty, numeric_version, started, finished, hosts, ranks, threads, mpi, blas,
+ * hdf5, cpu /trials           a row per trial: its settings, status, metrics, costs /accuracy a row
+ * per evaluated cell of all matrices /orders           a row per setting: what the order of the
+ * tasks changes /steps            a row per step that ran /provenance       a row per program,
+ * machine and host that steps ran with /inputs           a row per input: model, tokenizer and the
+ * examples of each task, by their hashes /trial/ID/...     arrays of a trial: scores, losses,
+ * lambda used, geometry of the adapters
  *
  * It can be written at any time, and again from the store alone: every trial has every dataset, and
  * what has not run is NaN (or of length 0: losses, example_scores). It appears whole, in place of
@@ -28,7 +30,8 @@ enum { SLAO_RESULTS_SCHEMA = 1 };
 
 /* Where a sweep computed, and what its adapters belong to. */
 typedef struct {
-    const slao_machine *machine;
+    const slao_machine *machine; /* that writes the file; the records tell theirs */
+    const slao_inputs *inputs;
     int64_t ranks;                   /* 0: as many as the records show */
     const slao_model_config *config; /* of the base model */
 } slao_results_context;

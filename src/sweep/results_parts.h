@@ -4,6 +4,7 @@
 
 #include "sweep/h5.h"
 #include "sweep/outcome.h"
+#include "sweep/provenance.h"
 
 /* results_settings.c: the tables with a row per trial and per setting. */
 slao_status slao_results_write_trials(slao_h5 file, const slao_outcome *outcome);
@@ -15,6 +16,11 @@ slao_status slao_results_write_steps(slao_h5 file, const slao_outcome *outcome);
 
 /* results_categories.c: a row per trial and category of tasks. */
 slao_status slao_results_write_categories(slao_h5 file, const slao_outcome *outcome);
+
+/* results_provenance.c: what steps ran with, and what they read. */
+slao_status slao_results_write_provenance(slao_h5 file, const slao_outcome *outcome);
+slao_status slao_results_write_inputs(slao_h5 file, const slao_outcome *outcome,
+                                      const slao_inputs *inputs);
 
 /* A trial being written. Its arrays lie in the outcome's arena until it is done. */
 typedef struct {

@@ -82,7 +82,7 @@ done:
 typedef struct {
     const char *key, *parent, *kind, *task, *started, *host;
     double seconds, state_bytes;
-    int64_t tokens, mpi_rank, shared_by;
+    int64_t tokens, mpi_rank, shared_by, seed, provenance;
 } step_row;
 
 #define STEP(member) offsetof(step_row, member)
@@ -99,6 +99,9 @@ static const slao_h5_column step_columns[] = {
     {"state_bytes", SLAO_H5_REAL, STEP(state_bytes),
      "state kept for the next task, in bytes; NaN where not recorded"},
     {"shared_by", SLAO_H5_INTEGER, STEP(shared_by), "trials that use it"},
+    {"seed", SLAO_H5_INTEGER, STEP(seed), "of all that it draws; -1 of an evaluation"},
+    {"provenance", SLAO_H5_INTEGER, STEP(provenance),
+     "row of /provenance, from 0: program, libraries and machine that it ran with"},
 };
 enum { N_STEP_COLUMNS = sizeof step_columns / sizeof *step_columns };
 
@@ -140,7 +143,9 @@ slao_status slao_results_write_steps(slao_h5 file, const slao_outcome *outcome) 
             .kind = slao_step_kind_name(step->kind),
             .task = step->task,
             .started = ran->started,
-            .host = ran->host,
+            .host = outcome->origins[ran->origin].host,
+            .seed = ran->seed,
+            .provenance = ran->origin,
             .seconds = ran->seconds,
             .state_bytes = ran->state_bytes,
             .tokens = ran->tokens,

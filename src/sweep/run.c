@@ -179,9 +179,9 @@ static slao_status load_bench(sweep_run *run) {
                                   .rank = run->ranks->rank,
                                   .host = run->ranks->host,
                                   .machine = &run->machine,
+                                  .inputs = &run->study.inputs,
                                   .life = run->ranks->life,
                                   .checkpoint_seconds = run->choices->checkpoint_seconds};
-    SLAO_TRY(slao_machine_describe(&run->machine));
     SLAO_TRY(slao_workbench_new(&run->bench, &parts));
     return slao_workbench_tokenise(run->bench);
 }
@@ -237,6 +237,7 @@ static slao_status make_graph(sweep_run *run) {
 static slao_status write_results(sweep_run *run) {
     const slao_store *stores[] = {run->store};
     slao_results_context context = {.machine = &run->machine,
+                                    .inputs = &run->study.inputs,
                                     .ranks = run->ranks->size,
                                     .config = slao_checkpoint_config(run->study.checkpoint)};
     char fingerprint[SLAO_HASH_TEXT];
@@ -259,6 +260,8 @@ static slao_status prepare(sweep_run *run) {
     slao_hash hash = {0};
     SLAO_TRY(share_spec(run, &spec, &folder));
     slao_status status = slao_ranks_agree(ranks, slao_study_open(&run->study, spec));
+    if (status == SLAO_OK)
+        status = slao_ranks_agree(ranks, slao_machine_describe(&run->machine));
     if (status == SLAO_OK)
         status = slao_group_form(&run->group, ranks, run->study.spec->ranks_per_trial);
     if (status == SLAO_OK)

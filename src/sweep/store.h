@@ -11,7 +11,9 @@
  *   STORE/lock                 who works in this store (sweep/lock.h)
  *
  * A record is a JSON object. All have: key, kind, task, position, started (ISO 8601 UTC), seconds,
- * tokens, mpi_rank, host, commit, machine, threads, state_bytes. By kind:
+ * tokens, mpi_rank, host, peak_memory_bytes; what computed them and what of (sweep/provenance.h):
+ * version, commit, numeric_version, mpi, blas, hdf5, cpu, machine, threads, model, tokenizer; data,
+ * the hashes of the examples read, by task, but for merges; seed, but for evaluations. By kind:
  *
  *   finetune  resumed_from (optimiser steps, if it went on from a savepoint), loss (per optimiser
  *             step), orthogonality, interference_a, interference_b, gradient_a,

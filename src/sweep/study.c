@@ -7,15 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static slao_status hash_model(slao_hash *hash, const slao_checkpoint *checkpoint,
-                              const char *path) {
-    slao_hash weights, tokenizer;
+static slao_status hash_model(slao_hash *hash, const slao_inputs *inputs) {
     slao_hasher *hasher;
-    SLAO_TRY(slao_checkpoint_hash(checkpoint, &weights));
-    SLAO_TRY(slao_tokenizer_hash(&tokenizer, path));
     SLAO_TRY(slao_hasher_new(&hasher));
-    slao_hash_hash(hasher, weights);
-    slao_hash_hash(hasher, tokenizer);
+    slao_hash_hash(hasher, inputs->model);
+    slao_hash_hash(hasher, inputs->tokenizer);
     *hash = slao_hash_value(hasher);
     slao_hasher_free(hasher);
     return SLAO_OK;
@@ -41,7 +37,9 @@ slao_status slao_study_open(slao_study *study, slao_spec *spec) {
     slao_hash model;
     SLAO_TRY(slao_checkpoint_open(&study->checkpoint, spec->model));
     SLAO_TRY(check_spec(spec, slao_checkpoint_config(study->checkpoint)));
-    SLAO_TRY(hash_model(&model, study->checkpoint, spec->model));
+    SLAO_TRY(slao_checkpoint_hash(study->checkpoint, &study->inputs.model));
+    SLAO_TRY(slao_tokenizer_hash(&study->inputs.tokenizer, spec->model));
+    SLAO_TRY(hash_model(&model, &study->inputs));
     return slao_plan_new(&study->plan, spec, model);
 }
 

@@ -5,11 +5,13 @@
 
 #include "model/checkpoint.h"
 #include "sweep/plan.h"
+#include "sweep/provenance.h"
 #include "sweep/store.h"
 
 typedef struct {
     slao_spec *spec;
     slao_checkpoint *checkpoint;
+    slao_inputs inputs;
     slao_plan *plan;
 } slao_study;
 

@@ -6,8 +6,6 @@
 #include "sweep/geometry.h"
 #include "sweep/savepoint.h"
 
-#include <slao_version.h>
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -231,6 +229,22 @@ static slao_status (*const run_kind[SLAO_N_STEP_KINDS])(slao_workbench *, const 
     [SLAO_STEP_EVALUATE] = slao_workbench_evaluate,
 };
 
+/* The hashes of the examples that the step reads, by task. */
+static slao_status record_data(cJSON *record, const slao_plan *plan, const slao_step *step) {
+    if (step->kind == SLAO_STEP_MERGE)
+        return SLAO_OK;
+    SLAO_TRY(slao_json_add(record, "data", cJSON_CreateObject()));
+    cJSON *data = slao_json_find(record, "data");
+    for (int64_t i = 0; i < step->n_tasks; i++) {
+        const slao_task *task = slao_plan_task(plan, step->tasks[i]);
+        char hash[SLAO_HASH_TEXT];
+        slao_hash_to_text(step->kind == SLAO_STEP_FINETUNE ? task->train_hash : task->test_hash,
+                          hash);
+        SLAO_TRY(slao_json_add_text(data, task->name, hash));
+    }
+    return SLAO_OK;
+}
+
 static slao_status begin_record(const slao_workbench *bench, const slao_step *step, cJSON *record) {
     char key[SLAO_HASH_TEXT], started[SLAO_TIME_TEXT];
     slao_hash_to_text(step->key, key);
@@ -241,10 +255,11 @@ static slao_status begin_record(const slao_workbench *bench, const slao_step *st
     SLAO_TRY(slao_json_add_real(record, "position", (double)step->position));
     SLAO_TRY(slao_json_add_text(record, "started", started));
     SLAO_TRY(slao_json_add_real(record, "mpi_rank", bench->parts.rank));
-    SLAO_TRY(slao_json_add_text(record, "commit", SLAO_GIT_COMMIT));
-    SLAO_TRY(slao_json_add_text(record, "machine", bench->parts.machine->bits));
-    SLAO_TRY(slao_json_add_real(record, "threads", bench->parts.machine->threads));
-    return slao_json_add_text(record, "host", bench->parts.host);
+    SLAO_TRY(slao_json_add_text(record, "host", bench->parts.host));
+    if (step->kind != SLAO_STEP_EVALUATE) /* which draws nothing */
+        SLAO_TRY(slao_json_add_real(record, "seed", (double)step->trial->seed));
+    SLAO_TRY(slao_provenance_record(record, bench->parts.machine, bench->parts.inputs));
+    return record_data(record, bench->parts.plan, step);
 }
 
 static slao_status run_recorded(slao_workbench *bench, const slao_step *step, cJSON *record,

@@ -18,8 +18,8 @@
 
 typedef struct slao_workbench slao_workbench;
 
-/* Everything is borrowed and must outlive the workbench. `rank`, `host` and `machine` go into the
- * records. */
+/* Everything is borrowed and must outlive the workbench. `rank`, `host`, `machine` and
+ * `inputs` go into the records. */
 typedef struct {
     const slao_plan *plan;
     slao_store *store;
@@ -29,6 +29,7 @@ typedef struct {
     int rank;
     const char *host;
     const slao_machine *machine;
+    const slao_inputs *inputs;
     slao_life *life;           /* is told how far steps are */
     double checkpoint_seconds; /* between savepoints of a training */
 } slao_workbench_parts;

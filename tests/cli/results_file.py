@@ -31,17 +31,20 @@ def equal(found, wanted, what):
 attributes = dict(file.attrs)
 equal(attributes.pop("schema_version"), 1, "schema_version")
 equal(attributes.pop("ranks"), 2, "ranks")
+equal(attributes.pop("threads"), 1, "threads")
+assert attributes.pop("numeric_version") >= 3
 git_commit, version = attributes.pop("git_commit"), attributes.pop("slao_version")
 assert git_commit and version, (git_commit, version)
+equal(attributes.pop("git_dirty"), git_commit.endswith("+dirty"), "git_dirty")
 equal(attributes, {
     "name": "by-hand", "spec": '{"name": "by-hand"}', "fingerprint": fingerprint, "hosts": "host-a,host-b",
     "started": "2026-01-31T12:00:00Z", "finished": attributes["finished"],
-    "mpi": "Open MPI 4.1.4", "blas": "OpenBLAS Haswell", "cpu": "avx2",
+    "mpi": "Open MPI 4.1.4", "blas": "OpenBLAS Haswell", "hdf5": "HDF5 1.10.8", "cpu": "avx2",
 }, "attributes")
 ran = table("steps")
 finished = pandas.to_datetime(ran["started"]) + pandas.to_timedelta(ran["seconds"], unit="s")
 equal(attributes["finished"], finished.max().strftime("%Y-%m-%dT%H:%M:%SZ"), "finished")
-equal(sorted(file), ["accuracy", "categories", "orders", "steps", "trial", "trials"], "root")
+equal(sorted(file), ["accuracy", "categories", "inputs", "orders", "provenance", "steps", "trial", "trials"], "root")
 
 
 def check_description(name, item):
@@ -159,7 +162,7 @@ for setting in [("slao", "0.5", 3), ("seqlora", "", 3), ("seqlora", "", 4)]:
 # --- /steps ---
 steps = table("steps").set_index("key")
 equal(list(steps.columns), ["parent", "kind", "task", "started", "seconds", "tokens", "mpi_rank", "host", "state_bytes",
-                            "shared_by"], "columns of /steps")
+                            "shared_by", "seed", "provenance"], "columns of /steps")
 assert steps.index.is_unique and steps.index.str.fullmatch("[0-9a-f]{32}").all()
 # Fine-tunes: agnews, agnews+amazon, all three; the same backwards; amazon alone.
 equal(steps["kind"].value_counts().to_dict(), {"finetune": 7, "merge": 6, "evaluate": 25}, "kinds")
@@ -169,6 +172,23 @@ for key, step in steps.iterrows():
     equal(len(parents) == 2, step.kind == "merge", "a merge has two parents")
 assert set(steps["mpi_rank"].astype(str) + steps["host"]) == {"0host-a", "1host-b"}
 assert numpy.isnan(steps["state_bytes"][steps["kind"] == "evaluate"]).all()
+
+# --- /provenance, /inputs ---
+equal(set(steps["seed"][steps["kind"] == "evaluate"]), {-1}, "an evaluation draws nothing")
+equal(set(steps["seed"][steps["kind"] != "evaluate"]), {3}, "seed")
+origins = table("provenance")
+equal(list(origins.columns), ["version", "commit", "numeric_version", "mpi", "blas", "hdf5", "cpu", "machine", "threads",
+                              "host", "steps"], "columns of /provenance")
+rows = [(row.commit, row.numeric_version, row.machine, row.threads, row.host) for row in origins.itertuples()]
+commit = "0123456789ab+dirty"
+equal(rows, [("", -1, "", -1, "host-a"), (commit, 3, "kernel Zen", 2, "host-b"), (commit, 3, "kernel Haswell", 2, "host-a")],
+      "provenance; the first record tells little")
+equal(list(origins["steps"]), list(steps.groupby("provenance").size()), "steps of each provenance")
+for row, host in zip(steps["provenance"], steps["host"]):
+    equal(origins["host"][row], host, "host of the provenance")
+inputs = table("inputs").set_index("input")
+equal(list(inputs.columns), ["task", "hash", "examples"], "columns of /inputs")
+equal((inputs["hash"]["model"], inputs["hash"]["tokenizer"]), (f"{1:016x}{2:016x}", f"{3:016x}{4:016x}"), "hashes")
 
 # --- /trial/ID ---
 group = file["trial/0a0000000000"]

@@ -228,6 +228,14 @@ static cJSON *record_of(const sweep *s, int64_t index) {
     cJSON_AddStringToObject(record, "started", text);
     cJSON_AddNumberToObject(record, "mpi_rank", (double)(index % 2));
     cJSON_AddStringToObject(record, "host", index % 2 ? "host-b" : "host-a");
+    if (index != 0) { /* as an old record */
+        cJSON_AddStringToObject(record, "commit", "0123456789ab+dirty");
+        cJSON_AddStringToObject(record, "machine", index % 2 ? "kernel Zen" : "kernel Haswell");
+        cJSON_AddNumberToObject(record, "numeric_version", 3);
+        cJSON_AddNumberToObject(record, "threads", 2);
+    }
+    if (what->kind != SLAO_STEP_EVALUATE)
+        cJSON_AddNumberToObject(record, "seed", (double)what->trial->seed);
     double seconds = 10, tokens = 1000;
     snprintf(text, sizeof text, "%032llx", (unsigned long long)index);
     if (what->kind == SLAO_STEP_EVALUATE) {
@@ -362,9 +370,14 @@ static void sweep_free(sweep *s) {
     free(s);
 }
 
-static const slao_machine machine = {
-    .mpi = "Open MPI 4.1.4", .blas = "OpenBLAS Haswell", .cpu = "avx2"};
-static const slao_results_context context = {.machine = &machine, .config = &config};
+static const slao_machine machine = {.mpi = "Open MPI 4.1.4",
+                                     .blas = "OpenBLAS Haswell",
+                                     .hdf5 = "HDF5 1.10.8",
+                                     .cpu = "avx2",
+                                     .threads = 1};
+static const slao_inputs inputs = {.model = {1, 2}, .tokenizer = {3, 4}};
+static const slao_results_context context = {
+    .machine = &machine, .inputs = &inputs, .config = &config};
 
 static slao_status write_results(const sweep *s, const char *path,
                                  char fingerprint[SLAO_HASH_TEXT]) {
