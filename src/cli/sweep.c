@@ -2,6 +2,7 @@
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/plan.h"
+#include "sweep/drain.h"
 #include "sweep/run.h"
 
 #include <stdio.h>
@@ -24,6 +25,8 @@ static slao_status fail_once(slao_status status) {
 static slao_status run(const slao_sweep_choices *choices, const slao_option_list *settings,
                        bool dry_run) {
     slao_ranks ranks;
+    /* First: MPI takes its time to start, and a request to stop that comes then is not lost. */
+    SLAO_TRY(slao_drain_watch());
     SLAO_TRY(slao_ranks_start(&ranks));
     slao_status status = SLAO_OK;
     if (!dry_run)

@@ -7,7 +7,6 @@
 #include "sweep/chronicle.h"
 #include "sweep/crew.h"
 #include "sweep/deadline.h"
-#include "sweep/drain.h"
 #include "sweep/environment.h"
 #include "sweep/group.h"
 #include "sweep/results.h"
@@ -314,10 +313,7 @@ static slao_status run_and_report(sweep_run *run) {
 
 slao_status slao_sweep_run(slao_ranks *ranks, const slao_sweep_choices *choices) {
     sweep_run run = {.ranks = ranks, .choices = choices};
-    /* First: a request to stop that comes while the model is being loaded is not lost. */
-    slao_status status = slao_ranks_agree(ranks, slao_drain_watch());
-    if (status == SLAO_OK)
-        status = prepare(&run);
+    slao_status status = prepare(&run);
     if (status == SLAO_OK)
         status = run_and_report(&run);
     slao_chronicle_free(run.chronicle);
