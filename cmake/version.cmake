@@ -1,6 +1,10 @@
-# Writes OUTPUT, a header with the version and the git commit of SOURCE ("+dirty" when files differ from it).
+# Writes OUTPUT, a header with the version and the git commit of SOURCE ("+dirty" when files differ from it). Where files lie
+# without their repository, as in a container image, SLAO_GIT_COMMIT in the environment names it.
 execute_process(COMMAND git -C ${SOURCE} describe --always --abbrev=12 --exclude=* --dirty=+dirty
                 OUTPUT_VARIABLE commit OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+if(NOT commit)
+  set(commit "$ENV{SLAO_GIT_COMMIT}")
+endif()
 if(NOT commit)
   set(commit "unknown")
 endif()

@@ -29,6 +29,7 @@
 #   system_hosts       options of mpirun that name its hosts, one a line; prints nothing where mpirun asks the system itself
 # and, where exit code 75 must not be left to it: system_stopped_code, of a job that stopped and does not go back.
 
+SLAO_JOBS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 system_stopped_code=75
 
 job_say() { printf 'slao job %s: %s\n' "$(system_id)" "$*"; }

@@ -19,7 +19,7 @@ system_ranks() { # hardware threads of a core share its arithmetic units
   echo "${SLAO_RANKS:-$((ranks > 0 ? ranks : 1))}"
 }
 system_ranks_on_node() { system_ranks; }
-system_cores() { nproc; }
+system_cores() { :; } # all that it sees, but others use them, too: not bound
 system_end() { :; }
 system_restarts() { echo "${SLAO_RESTARTS:-0}"; }
 system_requeue() {

@@ -15,10 +15,9 @@
 #   --stage DIR      copies the model to this folder of every node first, such as its own disk or /dev/shm
 #   --dry-run        shows the scripts, has Slurm check them, and submits nothing
 set -euo pipefail
-SLAO_JOBS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 system_id() { echo "to be"; }
 # shellcheck source-path=SCRIPTDIR source=lib.sh
-. "$SLAO_JOBS/lib.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 die() { echo "submit.sh: $*" >&2; exit 2; }
 usage() { sed -n '2,/^set /s/^# \{0,1\}//p' "$0" | sed '$d'; }

@@ -1,9 +1,8 @@
 # shellcheck shell=bash
 # LSF, as jobs/lib.sh wants it: sourced by the scripts of this folder.
 
-SLAO_JOBS=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
-. "$SLAO_JOBS/lib.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
 lsf_started=$(date +%s)
 lsf_hosts=${LSB_DJOB_HOSTFILE:-} # a line for each rank

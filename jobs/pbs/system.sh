@@ -1,9 +1,8 @@
 # shellcheck shell=bash
 # PBS (OpenPBS, PBS Pro, Torque), as jobs/lib.sh wants it: sourced by the scripts of this folder.
 
-SLAO_JOBS=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
-. "$SLAO_JOBS/lib.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
 pbs_started=$(date +%s)
 # A line of what the server knows of this job; long ones are folded.

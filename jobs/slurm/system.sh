@@ -1,9 +1,8 @@
 # shellcheck shell=bash
 # Slurm, as jobs/lib.sh wants it: sourced by the scripts of this folder.
 
-SLAO_JOBS=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
-. "$SLAO_JOBS/lib.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
 system_id() { # an element of an array has a number of its own, too, but the last one's is the array's
   if [ -n "${SLURM_ARRAY_JOB_ID:-}" ]; then

@@ -265,10 +265,10 @@ static bool finds_no_locks(const slao_node *node, const slao_run_needs *needs,
         return false;
     snprintf(
         text, size,
-        "%s is on a file system %s%s%swithout file locks (flock: %s): this sweep does without, "
-        "but h5py, h5ls and others open the results file only with "
-        "HDF5_USE_FILE_LOCKING=FALSE in their environment; or mount it with locks (Lustre: -o "
-        "flock), or write the results elsewhere (-o)",
+        "%s is on a file system %s%s%swithout file locks (flock: %s): if a sweep there is killed, "
+        "its lock has to be deleted by hand; and h5py, h5ls and others may need "
+        "HDF5_USE_FILE_LOCKING=FALSE in their environment to open the results file. Write them "
+        "elsewhere (-o), or have it mounted with locks (Lustre: -o flock)",
         place->folder, place->file_system ? "(" : "", place->file_system ? place->file_system : "",
         place->file_system ? ") " : "", strerror(place->lock_error));
     return true;

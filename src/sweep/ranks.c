@@ -51,6 +51,7 @@ static slao_status gather_hosts(slao_ranks *ranks) {
 
 slao_status slao_ranks_start(slao_ranks *ranks) {
     *ranks = (slao_ranks){0};
+    SLAO_TRY(slao_launch_check_step());
     int level;
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &level) != MPI_SUCCESS)
         return slao_fail(SLAO_BROKEN, "MPI does not start: is the mpirun that started slao the one "

@@ -51,7 +51,7 @@ set -m
 start_pbs() { # SCRIPT VARIABLE=VALUE...
   cp "$jobs/pbs/$1" spool/job.SC
   # shellcheck disable=SC2016
-  env -u SLAO_RANKS PBS_JOBID=7.server PBS_JOBNAME=slao PBS_QUEUE=workq PBS_O_WORKDIR="$work" PBS_NODEFILE="$work/nodes" NCPUS=2 \
+  env -u SLAO_RANKS PBS_JOBID=7.server PBS_JOBNAME=slao PBS_QUEUE=workq PBS_O_WORKDIR="$work" PBS_NODEFILE="$work/nodes" NCPUS="$(nproc)" \
     "${@:2}" bash -c 'cd / && exec bash "$0"' "$work/spool/job.SC" >job.log 2>&1 &
   script=$!
 }
@@ -76,6 +76,9 @@ arguments results/pbs/small.h5
 start_pbs sweep.pbs
 ends 0 "slao job 7.server: small: done: steps 26 of 26"
 wanted=$(fingerprint results/pbs/small.h5)
+bound="--map-by numa:PE=1 --bind-to core" # to cores of its own, where it has all that it sees
+[ "$(nproc)" -ge 2 ] || bound="--bind-to none"
+grep -q ": mpirun -n 2 --hostfile $work/nodes $bound -x" job.log || fail "not bound as meant: $(head -n 1 job.log)"
 grep -q ": mpirun -n 2 --hostfile $work/nodes .* --time-limit \(30\|29\.[0-9]*\)$" job.log || fail "not started as meant: $(head -n 1 job.log)"
 arguments results/pbs_again.h5
 start_pbs sweep.pbs

@@ -7,11 +7,11 @@
 #   cluster_kill_node NAME     as if the node lost its power: its slurmd and all that runs on it are killed
 #   cluster_start_node NAME    and comes back
 
+cluster_as_root=()
 cluster_need() { # a user of sudo is asked for the password here, if at all
-  cluster_as_root=()
-  [ "$(id -u)" -eq 0 ] && return 0
+  [ "$(id -u)" -ne 0 ] || return 0
   command -v sudo >/dev/null || { echo "two Slurm nodes on one machine take root or sudo (unshare, mount)" >&2; return 1; }
-  cluster_as_root=(sudo -E)
+  cluster_as_root=(sudo)
 }
 
 cluster_ports() {
@@ -146,5 +146,6 @@ cluster_stop() {
     for _ in $(seq 50); do kill -0 "$pid" 2>/dev/null || continue 2; sleep 0.1; done
     kill -KILL "$pid" || true
   done
+  "${cluster_as_root[@]}" rm -rf "$cluster_dir"
   cluster_dir=
 }

@@ -50,7 +50,15 @@ wait_job "$(cat id)" 2
 
 echo "== an array of three parts, joined: the same results"
 submit spec.json --array 3 --ntasks 1 -o results/parts/small.h5
+wait_until 180 records_reach parts/small-part-1 1
+scancel --batch --signal=USR1 "${id}_1" # one of them goes back into the queue, and the others are done before it
+skipping=""
+wait_until 180 field_is "${id}_1" JobState PENDING
+wait_until 180 field_is "${id}_3" JobState COMPLETED
+field_is "$report_id" JobState PENDING || fail "joined before all parts were done"
+skipping=${id}_1
 wait_job "$id" 0
+field_is "${id}_1" Restarts 1 || fail "part 1 did not go back into the queue"
 wait_job "$report_id" 0
 [ "$(find results/parts -name 'small-part-*.h5' | wc -l)" -eq 3 ] || fail "not three parts"
 [ "$(fingerprint results/parts/small.h5)" = "$wanted" ] || fail "joined: $(fingerprint results/parts/small.h5), not $wanted"

@@ -162,6 +162,9 @@ static void test_programs_in_place_of_ranks(void **state) {
     assert_int_equal(setenv("SLURM_PROCID", "0", 1), 0);
     assert_ok(slao_launch_check(4));
     assert_fails(slao_launch_check(1), SLAO_BAD_INPUT, "srun started 4 programs");
+    assert_fails(slao_launch_check_step(), SLAO_BAD_INPUT, "srun started 4 programs");
+    assert_int_equal(setenv("PMIX_NAMESPACE", "slurm.pmix.1.0", 1), 0); /* srun --mpi=pmix */
+    assert_ok(slao_launch_check_step());
     assert_int_equal(setenv("SLURM_PROCID", "2", 1), 0);
     assert_int_equal(slao_launch_check(1), SLAO_BAD_INPUT);
     assert_string_equal(slao_message(), "");
