@@ -72,6 +72,24 @@ def test_run_intervals_cover(n_orders, n_seeds, by_order, least):
     assert held / repetitions >= least
 
 
+def test_orders_and_seeds_are_drawn_by_themselves():
+    """Each mean is over the pairs, each as often as its order times its seed was drawn; of a cell that is not there, none."""
+    values, order, seed = np.array([0.1, 0.4, -0.2, 0.3, 0.7]), np.array([0, 0, 1, 1, 2]), np.array([0, 1, 0, 1, 0])
+    found = statistics._means_by_order_and_seed(values, order, seed, 200, 0)
+    drawn = [statistics._draws(3, 200, 0, 0), statistics._draws(2, 200, 0, 1)]
+    weights = drawn[0][:, order] * drawn[1][:, seed]
+    weights = weights[weights.sum(axis=1) > 0]
+    np.testing.assert_allclose(found, [np.average(values, weights=row) for row in weights])
+    assert 100 < len(found) < 200  # order 2 alone with seed 1 alone has no pair
+
+
+def test_random_signs_are_fair():
+    signs = statistics._signs(40, 0)
+    assert signs.shape == (statistics.FLIPS, 40) and set(np.unique(signs)) == {-1, 1}
+    assert np.abs(signs.mean(axis=0)).max() < 5 / math.sqrt(statistics.FLIPS)
+    assert np.abs(np.corrcoef(signs.T) - np.eye(40)).max() < 6 / math.sqrt(statistics.FLIPS)
+
+
 def test_example_intervals_cover():
     random = np.random.default_rng(2)
     held, repetitions = 0, 200
