@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 
 from . import export, report, statistics, style, tables
@@ -30,11 +31,12 @@ def _say(text: str) -> None:
 def write_figures(results: Results, name: str, folder: Path, most: int | None = None) -> list[Path]:
     """Draws the figures called `name` into the folder; PNG and PDF of each."""
     drawings = FIGURES[name].drawings(results)
-    if not drawings:
+    paths = [path for drawing in islice(drawings, most) for path in style.save(drawing.draw(), folder, drawing.name)]
+    if next(drawings, None):
+        _say(f"{name}: the first {most} only; `slao-analysis {name}` draws all, --most N another number")
+    elif not paths:
         _say(f"{results.path} has no data for {name}: not drawn")
-    elif most is not None and len(drawings) > most:
-        _say(f"{name}: the first {most} of {len(drawings)}; `slao-analysis {name}` draws all, --most N another number")
-    return [path for drawing in drawings[:most] for path in style.save(drawing.draw(), folder, drawing.name)]
+    return paths
 
 
 def write_tables(made: Sequence[tables.Table], folder: Path) -> list[Path]:

@@ -11,7 +11,6 @@ from . import labels
 from .results import Results, ResultsError
 
 
-
 def _trials(results: Results) -> pd.DataFrame:
     return labels.with_settings(results).sort_index()
 
@@ -20,6 +19,7 @@ def _trials(results: Results) -> pd.DataFrame:
 FRAMES: dict[str, Callable[[Results], pd.DataFrame]] = {
     "trials": _trials,
     "accuracy": lambda results: results.accuracy,
+    "categories": lambda results: results.categories,
     "orders": lambda results: results.orders,
     "steps": lambda results: results.steps,
     "losses": lambda results: results.losses,

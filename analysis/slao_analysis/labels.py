@@ -135,6 +135,11 @@ def slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9.]+", "-", text.replace("λ", "lambda").replace("√", "sqrt-")).strip("-").lower()
 
 
+def named(stem: str, benchmark: object, trials: pd.DataFrame) -> str:
+    """The name of a table or figure of one benchmark: it says which where the trials are of several."""
+    return f"{stem}-{slug(str(benchmark))}" if trials["benchmark"].nunique() > 1 else stem
+
+
 def rounded(fraction: float) -> float:
     """Percent with one digit: what is written, and what ranks are told from. No -0.0, and a half is a half whatever
     the last bit of the mean says."""

@@ -7,6 +7,7 @@ Llama-2-7B-chat: beside those of another model they show the order of methods, n
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -24,8 +25,17 @@ METHODS = {
     "freb-ma": "FREB-MA", "frea-mb": "FREA-MB", "ftba-ma": "FTBA-MA", "ftba-mba": "FTBA-MBA", "ftba-mb": "FTBA-MB",
 }
 
-#: value of slao.init -> row of the published ablation
-INITS = {"random": "Random/zero", "last-merge": "Last-Merge", "last-ft": "Last-FT"}
+#: option of SLAO -> its value -> row of the published ablation
+ABLATIONS = {
+    "init": {"random": "Random/zero", "last-merge": "Last-Merge", "last-ft": "Last-FT"},
+    "merge": {"B": "SLAO"},
+}
+
+#: column -> the values with which a setting is the published one; others have no published number beside them
+AS_PUBLISHED = {
+    "lambda": ("", "1/sqrt(i)"), "slao.init": ("", "last-ft"), "slao.merge": ("", "B"),
+    "slao.qr_sign": ("", "positive"), "slao.row_scale": ("nan", "1.0"),
+}
 
 #: footnote under every table and figure that shows them
 MARK = "†"
@@ -40,6 +50,11 @@ def numbers() -> dict[str, dict]:
 def method_name(method: str) -> str:
     """A method as the literature writes it; as it is where that is not known."""
     return METHODS.get(method, method)
+
+
+def as_published(setting: pd.Series) -> bool:
+    """Whether a setting is the one that numbers are published of, as far as its method's own options go."""
+    return all(str(setting[column]) in values for column, values in AS_PUBLISHED.items() if column in setting)
 
 
 def footnote() -> str:
@@ -86,9 +101,12 @@ def _key(benchmark: str) -> str | None:
     return next((key for key, title in titles.items() if title == benchmark), None)
 
 
-def scores(metric: str, benchmark: str) -> dict[str, float]:
-    """Published AA or BWT by method, in percent; empty where there are none for this benchmark."""
-    return numbers().get(metric, {}).get(_key(benchmark), {})
+def scores(metric: str, benchmark: str, ran: Collection[str] = ()) -> dict[str, float]:
+    """Published AA or BWT by method, in percent; empty where there are none for this benchmark. Variants that were
+    published as an ablation only (FREA-MB) are there where they are among the methods that ran."""
+    variants = ablation("merge", benchmark) if metric == "AA" else {}
+    return {method: value for method, value in variants.items() if method in ran} | \
+        numbers().get(metric, {}).get(_key(benchmark), {})
 
 
 def scores_of_order(order_name: str, benchmark: str) -> dict[str, float]:
@@ -97,6 +115,11 @@ def scores_of_order(order_name: str, benchmark: str) -> dict[str, float]:
     return numbers()["AA_by_order"].get(order_name, {}) if key and order_name in numbers()["orders"][key] else {}
 
 
-def ablation(which: str, benchmark: str) -> dict[str, float]:
-    """Published AA of the ablations: `init` or `merge`."""
-    return numbers().get(f"ablation_{which}", {}).get(_key(benchmark), {})
+def ablation(option: str, benchmark: str) -> dict[str, float]:
+    """Published AA of the ablation of an option of SLAO: `init` or `merge`."""
+    return numbers().get(f"ablation_{option}", {}).get(_key(benchmark), {})
+
+
+def ablated(option: str, value: str) -> str:
+    """The row of the published ablation that a value of the option is; the value itself where there is none."""
+    return ABLATIONS.get(option, {}).get(value, value)

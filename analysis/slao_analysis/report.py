@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
@@ -167,20 +168,19 @@ def _table(table: tables.Table) -> str:
 def _figures(results: Results, progress: Progress, most: int) -> str:
     text, number = "", 0
     for name, module in FIGURES.items():
-        known = module.drawings(results)
-        if not known:
-            text += f'<p class="note">No {name} figure: the file has no data for it.</p>\n'
-            continue
-        text += f'<h3 id="figure-{name}">{html.escape(help_of(name))}</h3>\n<div class="figures">\n'
-        for drawing in known[:most]:
+        drawings, drawn = module.drawings(results), ""
+        for drawing in islice(drawings, most):
             progress(f"figure {drawing.name}")
             number += 1
-            figure = drawing.draw()
-            text += (f"<figure>{svg_of(figure, f'f{number}-', drawing.caption)}"
-                     f"<figcaption>{html.escape(drawing.caption)}</figcaption></figure>\n")
-        text += "</div>\n"
-        if len(known) > most:
-            text += (f'<p class="note">{len(known) - most} more of this kind: <code>slao-analysis {name} '
+            drawn += (f"<figure>{svg_of(drawing.draw(), f'f{number}-', drawing.caption)}"
+                      f"<figcaption>{html.escape(drawing.caption)}</figcaption></figure>\n")
+        more = next(drawings, None) is not None
+        if drawn:
+            text += (f'<h3 id="figure-{name}">{html.escape(help_of(name))}</h3>\n<div class="figures">\n{drawn}</div>\n')
+        elif not more:
+            text += f'<p class="note">No {name} figure: the file has no data for it.</p>\n'
+        if more:
+            text += (f'<p class="note">There are more of this kind: <code>slao-analysis {name} '
                      f"{html.escape(' '.join(file.path.name for file in results.files))} -o FOLDER</code></p>\n")
     return text
 

@@ -32,6 +32,7 @@ SCHEMA_VERSION = 1
 REQUIRED: dict[str, tuple[str, ...]] = {
     "trials": ("id", "method", "order", "lambda", "seed", "status", "AA", "BWT"),
     "accuracy": ("trial", "after", "task", "score", "examples"),
+    "categories": ("trial", "category", "n_tasks", "AA"),
     "orders": ("method", "lambda", "seed", "n_orders", "MOPD", "AOPD"),
     "steps": ("key", "parent", "kind", "task", "started", "seconds", "mpi_rank"),
 }
@@ -44,6 +45,7 @@ OPTIONAL: dict[str, dict[str, object]] = {
         "eval_seconds": np.nan, "train_tokens": 0, "state_bytes": np.nan, "peak_memory_bytes": np.nan,
     },
     "accuracy": {"unanswerable": np.nan},
+    "categories": {},
     "orders": {"learning_rate": np.nan, "lora_rank": 0, "AA_mean": np.nan, "AA_sd": np.nan},
     "steps": {"tokens": 0, "host": "", "state_bytes": np.nan, "shared_by": 1},
 }
@@ -113,9 +115,12 @@ class Results:
     @cached_property
     def accuracy(self) -> pd.DataFrame:
         """/accuracy: a row per evaluated cell of all matrices."""
-        frame = self._table("accuracy")
-        frame = _rename_trials(frame, self._ids)
-        return frame[frame["trial"].isin(set(self.trials["id"]))].reset_index(drop=True)
+        return self._by_trial("accuracy")
+
+    @cached_property
+    def categories(self) -> pd.DataFrame:
+        """/categories: a row per trial and category of its tasks."""
+        return self._by_trial("categories")
 
     @cached_property
     def steps(self) -> pd.DataFrame:
@@ -126,6 +131,11 @@ class Results:
         """Reads the tables that are else read when asked for: `notes` is complete then."""
         for name in ("accuracy", "steps"):
             getattr(self, name)
+
+    def _by_trial(self, name: str) -> pd.DataFrame:
+        """A table with a column `trial`: its rows of the trials that count."""
+        frame = _rename_trials(self._table(name), self._ids)
+        return frame[frame["trial"].isin(set(self.trials["id"]))].reset_index(drop=True)
 
     def _table(self, name: str) -> pd.DataFrame:
         frames = []

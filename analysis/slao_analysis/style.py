@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,10 +94,21 @@ def plural_height(lines: int) -> float:
     return 0.13 * ((lines + 1) // 2)
 
 
+def wrapped(text: str, width: int) -> str:
+    """The text in lines of about so many characters, broken between words."""
+    return "\n".join(textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False))
+
+
+def row_height(names: Sequence[str]) -> float:
+    """Inches of a row that is called by one of these names, which may have several lines."""
+    return 0.07 + 0.105 * (1 + max((name.count("\n") for name in names), default=0))
+
+
 def legend(figure: Figure, handles: list[Artist], names: list[str]) -> None:
     """The legend above the figure; one column where names are long."""
     longest = max(map(len, names), default=0)
-    figure.legend(handles, names, loc="outside upper left", ncols=1 if longest > 26 else 2, handlelength=2.4)
+    figure.legend(handles, [wrapped(name, 56) for name in names], loc="outside upper left", handlelength=2.4,
+                  ncols=1 if longest > 26 else 2)
 
 
 _tips = itertools.count()

@@ -19,7 +19,7 @@ import pandas as pd
 
 from . import labels, orders, published
 from .results import Results
-from .statistics import Comparison, p_text, signed
+from .statistics import EXACT_PAIRS, FLIPS, Comparison, p_text, signed
 
 NOTHING = "–"
 
@@ -81,11 +81,6 @@ def cell(values: pd.Series | Sequence[float]) -> Cell:
     return Cell(mean=float(known.mean()), sd=float(known.std(ddof=1)) if len(known) > 1 else math.nan, n=len(known))
 
 
-def mean_sd(values: pd.Series) -> str:
-    """The cell as text."""
-    return cell(values).plain()
-
-
 def percent(value: float | None) -> Cell:
     """A published number, which is in percent already."""
     return Cell(text=NOTHING if value is None else f"{value:.1f}")
@@ -129,9 +124,8 @@ def summary(results: Results) -> list[Table]:
         columns = [*_setting_columns(results), Column("trials"),
                    *(Column(metric, best=best) for metric, best in METRICS.items()),
                    Column("MOPD", best=-1), Column("AOPD", best=-1)]
-        several = trials["benchmark"].nunique() > 1
         tables.append(Table(
-            "summary" + (f"-{labels.slug(str(benchmark))}" if several else ""), f"All metrics: {benchmark}", columns,
+            labels.named("summary", benchmark, trials), f"All metrics: {benchmark}", columns,
             rows, ["Mean ± standard deviation over orders and seeds, in percent (MOPD, AOPD: over seeds); trials "
                    "done/all. Best bold, second underlined."],
         ))
@@ -157,8 +151,7 @@ def _with_published(
         for group, mask in groups.items():
             row.append(cell(own.loc[mask.reindex(own.index), metric]))
             if known[group]:
-                as_published = str(first["lambda"]) in ("", "1/sqrt(i)")
-                row.append(percent(known[group].get(method) if as_published else None))
+                row.append(percent(known[group].get(method) if published.as_published(first) else None))
         seen.add(method)
         rows.append(row)
     others = dict.fromkeys(m for values in known.values() for m in values if m not in seen)
@@ -177,11 +170,12 @@ def benchmarks(results: Results, metric: str) -> Table:
     """Method x benchmark: AA or BWT, with published numbers where there are any."""
     trials = labels.with_settings(results)
     names = list(dict.fromkeys(trials["benchmark"]))
+    ran = set(trials["method"].map(published.method_name))
     return _with_published(
         results, {"AA": "accuracy", "BWT": "bwt"}[metric],
         {"AA": "Average accuracy (AA) by benchmark", "BWT": "Backward transfer (BWT) by benchmark"}[metric],
         trials, {name: trials["benchmark"] == name for name in names}, metric,
-        {name: published.scores(metric, name) for name in names}, best=1,
+        {name: published.scores(metric, name, ran) for name in names}, best=1,
     )
 
 
@@ -200,9 +194,8 @@ def per_order(results: Results) -> list[Table]:
         shown = dict(list(names.items())[:MOST_ORDERS])
         groups = {name: part["order"] == order for order, name in shown.items()}
         known = {name: published.scores_of_order(name, str(benchmark)) for name in groups}
-        several = trials["benchmark"].nunique() > 1
         table = _with_published(
-            results, "orders" + (f"-{labels.slug(str(benchmark))}" if several else ""),
+            results, labels.named("orders", benchmark, trials),
             f"AA by order of the tasks: {benchmark}", part, groups, "AA", known, best=1,
         )
         table.notes[0] = table.notes[0].replace("over orders and seeds", "over seeds")
@@ -226,14 +219,38 @@ def per_task(results: Results) -> list[Table]:
                 [dict(zip(results.tasks(trial), results.final_scores(trial))) for trial in own["id"]], columns=tasks
             )
         rows = [[Cell(task), *(cell(finals[setting][task]) for setting in settings)] for task in tasks]
-        several = trials["benchmark"].nunique() > 1
         notes = ["Mean ± standard deviation over orders and seeds of the score after the last task, in percent."]
         left = part["setting"].nunique() - len(settings)
         if left:
             notes.append(f"The first {len(settings)} settings; {left} more are left out.")
         tables.append(Table(
-            "tasks" + (f"-{labels.slug(str(benchmark))}" if several else ""), f"Final score of each task: {benchmark}",
+            labels.named("tasks", benchmark, trials), f"Final score of each task: {benchmark}",
             [Column("task", number=False), *(Column(setting) for setting in settings)], rows, notes,
+        ))
+    return tables
+
+
+def by_category(results: Results) -> list[Table]:
+    """AA over the tasks of each category, a table per benchmark that has several."""
+    trials = labels.with_settings(results)
+    scores = results.categories
+    tables = []
+    for benchmark, part in trials.groupby("benchmark", sort=False):
+        own = scores[scores["trial"].isin(part["id"])]
+        counts = own.groupby("category")["n_tasks"].max()
+        if len(counts) < 2:
+            continue
+        rows = []
+        for _, group in _settings(part):
+            of_setting = own[own["trial"].isin(group["id"])]
+            rows.append([*_setting_cells(results, group.iloc[0]),
+                         *(cell(of_setting.loc[of_setting["category"] == name, "AA"]) for name in counts.index)])
+        tables.append(Table(
+            labels.named("categories", benchmark, trials), f"AA by category of the tasks: {benchmark}",
+            [*_setting_columns(results), *(Column(f"{name} ({labels.count(int(count), 'task')})", best=1)
+                                           for name, count in counts.items())], rows,
+            ["Mean ± standard deviation over orders and seeds of the mean final score of a category's tasks, in percent. "
+             "Best bold, second underlined."],
         ))
     return tables
 
@@ -244,28 +261,27 @@ def ablations(results: Results) -> list[Table]:
     trials = labels.with_settings(results)
     tables = []
     for column in option_columns(results):
-        used = trials[~trials[column].map(labels.is_absent)]
-        which = column.rpartition(".")[2]
+        used = differing_in(results, trials, column)
+        option = column.rpartition(".")[2]
         for benchmark, part in used.groupby("benchmark", sort=False):
-            known = published.ablation(which, str(benchmark))
+            known = published.ablation(option, str(benchmark))
             rows = []
             for value, group in sorted(part.groupby(column), key=lambda item: labels.sort_key(item[0])):
                 row = [Cell(labels.value_text(column, value)), cell(group["AA"]), cell(group["BWT"])]
                 if known:
-                    row.append(percent(known.get(published.INITS.get(str(value), str(value)))))
+                    row.append(percent(known.get(published.ablated(option, str(value)))))
                 rows.append(row)
             columns = [Column(column, number=False), Column("AA", best=1), Column("BWT", best=1)]
             if known:
                 columns.append(Column(f"AA {published.MARK}"))
-                shown = {published.INITS.get(row[0].text, row[0].text) for row in rows}
+                shown = {published.ablated(option, row[0].text) for row in rows}
                 rows += [[Cell(f"{name} {published.MARK}"), Cell(NOTHING), Cell(NOTHING), percent(value)]
                          for name, value in known.items() if name not in shown]
             others = [c for c in results.setting_columns if c not in ("method", column) and part[c].nunique() > 1]
             notes = ["Mean ± standard deviation over orders and seeds"
                      + (f" and over {', '.join(map(labels.column_name, others))}" if others else "") + ", in percent."]
-            several = used["benchmark"].nunique() > 1
             tables.append(Table(
-                f"ablation-{labels.slug(column)}" + (f"-{labels.slug(str(benchmark))}" if several else ""),
+                labels.named(f"ablation-{labels.slug(column)}", benchmark, used),
                 f"Ablation of {column}: {benchmark}", columns, rows, notes + ([published.footnote()] if known else []),
             ))
     return tables
@@ -275,6 +291,14 @@ def option_columns(results: Results) -> list[str]:
     """Columns that are options of a method (`slao.init`) and were swept."""
     methods = set(results.trials["method"])
     return [c for c in results.setting_columns if c.partition(".")[0] in methods and "." in c]
+
+
+def differing_in(results: Results, trials: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Trials (rows of `labels.with_settings`) of settings that differ from some other one in this column alone. Where a
+    sweep changes one option at a time, those that change another one would be taken for an effect of this one."""
+    used = trials[~trials[column].map(labels.is_absent)]
+    others = [other for other in results.setting_columns if other != column]
+    return used[used.groupby(["benchmark", *others], dropna=False)[column].transform("nunique") > 1]
 
 
 def statistics(found: Sequence[Comparison]) -> Table:
@@ -294,9 +318,11 @@ def statistics(found: Sequence[Comparison]) -> Table:
             _interval_text(c.interval), _interval_text(c.example_interval), p_text(c.p), p_text(c.p_wilcoxon),
             p_text(c.p_holm), *number, NOTHING if math.isnan(c.smallest) else f"{100 * c.smallest:.1f}", c.verdict,
         ))])
-    notes = ["Differences in points, over pairs of equal order and seed. Intervals by bootstrap. Holm's correction over "
-             "the comparisons of a benchmark and metric. Smallest shown: the difference that a paired t-test on as "
-             "many pairs of this spread finds in 80 of 100 repetitions. Pairs that share an order or a seed are not "
+    notes = ["Differences in points, over pairs of equal order and seed. Intervals by bootstrap. Sign flips: all of "
+             f"them up to {EXACT_PAIRS} pairs, else {FLIPS:,} by chance, with a standard error of "
+             f"{math.sqrt(0.05 * 0.95 / FLIPS):.3f} at p = 0.05. Holm's correction over the comparisons of a benchmark "
+             "and metric. Smallest shown: the difference that a paired t-test on as many pairs of this spread finds in 80 "
+             "of 100 repetitions. Pairs that share an order or a seed are not "
              "independent: the interval over runs allows for that, the tests do not."]
     return Table("statistics", "Comparisons", columns, rows, notes)
 
@@ -310,7 +336,7 @@ def _interval_text(interval: tuple[float, float]) -> str:
 def all_tables(results: Results) -> list[Table]:
     """Every table but that of comparisons, which takes a while."""
     tables = [*summary(results), benchmarks(results, "AA"), benchmarks(results, "BWT"), *per_order(results),
-              *per_task(results), *ablations(results)]
+              *by_category(results), *per_task(results), *ablations(results)]
     return [table for table in tables if table.rows]
 
 

@@ -33,7 +33,7 @@ def one_trial(folder):
 def everything(folder):
     """Fifteen published tasks, every method, two learning rates, an ablation, holes."""
     return _file(folder, "everything", n_tasks=15, seeds=2, orders=2, methods=("slao", "seqlora", "inclora", "individual"),
-                 schedules=("0.5", "1/sqrt(i)"), learning_rates=(1e-4, 1e-3), inits=("random", "last-ft"), missing=True,
+                 schedules=("0.5", "1/sqrt(i)"), learning_rates=(1e-4, 1e-3), options=make_results.INITS, missing=True,
                  layers=2)
 
 

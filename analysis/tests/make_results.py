@@ -13,6 +13,7 @@ import hashlib
 import itertools
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -35,7 +36,8 @@ SCHEDULES = ("0.1", "0.5", "0.9", "1/sqrt(i)")
 METRICS = ("AA", "AA_micro", "BWT", "FWT", "fwt_individual", "forgetting", "intransigence")
 MODULES = ("q_proj", "v_proj")
 PAIR_BYTES = 1024
-INITS = ("", "random", "last-merge", "last-ft")
+INITS = tuple({"slao.init": name} for name in ("random", "last-ft"))
+CATEGORIES = ("TC", "QA")  # of the tasks, in turn
 UNANSWERABLE = {"MNLI": 3}  # test examples without an answer
 #: slao and seqlora are trained alike
 TRAININGS = {"slao": 0, "seqlora": 0}
@@ -52,7 +54,8 @@ class Sweep:
     schedules: tuple[str, ...] = SCHEDULES
     learning_rates: tuple[float, ...] = (1e-4,)
     ranks: tuple[int, ...] = (8,)
-    inits: tuple[str, ...] = ()  # swept as slao.init
+    #: values of further keys, a mapping for each combination: `slao.init` concerns slao alone, `train.epochs` all
+    options: tuple[Mapping[str, object], ...] = ({},)
     missing: bool = False  # leaves trials out
     arrays: bool = True  # /trial/ID/..., and more steps than those of one trial
     layers: int = 4
@@ -91,10 +94,18 @@ def write_table(file: h5py.File, name: str, rows: list[dict[str, object]]) -> No
              f"the table {name}")
 
 
-def weight_of(method: str, schedule: str, init: str) -> float:
+def number_of(text: str) -> float:
+    """A schedule as a number: its own, or one between 0 and 1 that its name stands for."""
+    try:
+        return float(text)
+    except ValueError:
+        return int(hashlib.sha256(text.encode()).hexdigest()[:4], 16) / 2**16
+
+
+def weight_of(method: str, schedule: str, options: Mapping[str, object]) -> float:
     """How much a made-up setting forgets: SeqLoRA most."""
-    weight = {"": 1.0, "1/sqrt(i)": 0.4}.get(schedule) or float(schedule)
-    return weight * {"inclora": 0.7}.get(method, 1.0) + {"random": 0.6, "last-merge": 0.1}.get(init, 0.0)
+    weight = {"": 1.0, "1/sqrt(i)": 0.4}.get(schedule) or number_of(schedule)
+    return weight * {"inclora": 0.7}.get(method, 1.0) + sum(0.4 * number_of(f"{k}={v}") for k, v in options.items())
 
 
 def scores_of(random: np.random.Generator, method: str, weight: float, n: int) -> tuple[np.ndarray, ...]:
@@ -111,15 +122,20 @@ def scores_of(random: np.random.Generator, method: str, weight: float, n: int) -
     return a, base, alone
 
 
+def options_of(setting: Mapping[str, object]) -> dict[str, object]:
+    return {k: v for k, v in setting.items() if "." in k}
+
+
 def settings_of(sweep: Sweep) -> list[dict[str, object]]:
-    found = []
+    found: dict[str, dict[str, object]] = {}
     for method, rate, rank in itertools.product(sweep.methods, sweep.learning_rates, sweep.ranks):
         slao = method == "slao"
-        for schedule, init in itertools.product(sweep.schedules if slao else ("",),
-                                                sweep.inits if slao and sweep.inits else ("",)):
-            setting = {"method": method, "lambda": schedule, "learning_rate": rate, "lora_rank": rank}
-            found.append(setting | ({"slao.init": init} if sweep.inits else {}))
-    return found
+        for schedule, options in itertools.product(sweep.schedules if slao else ("",), sweep.options):
+            applies = {k: v if slao or not k.startswith("slao.") else "" if isinstance(v, str) else math.nan
+                       for k, v in options.items()}
+            setting = {"method": method, "lambda": schedule, "learning_rate": rate, "lora_rank": rank, **applies}
+            found.setdefault(repr(setting), setting)  # those that an option means nothing to count once
+    return list(found.values())
 
 
 class Clock:
@@ -154,7 +170,7 @@ class Clock:
     def trial(self, setting: dict[str, object], number: int, tasks: list[str], seed: int) -> None:
         method = setting["method"]
         training = "sequence" if method in ("slao", "seqlora") else method
-        base = (training, setting["learning_rate"], setting["lora_rank"], setting.get("slao.init", ""), seed)
+        base = (training, setting["learning_rate"], setting["lora_rank"], *options_of(setting).values(), seed)
         finetune = merge = None
         for position, task in enumerate(tasks, 1):
             prefix = (task,) if method == "individual" else tuple(tasks[:position])
@@ -195,7 +211,7 @@ def write_trial(group: h5py.Group, sweep: Sweep, tasks: list[str], a: np.ndarray
     for name, size in (("orthogonality", 1e-6), ("interference_A", 1.2), ("interference_B", 0.4)):
         describe(group.create_dataset(name, data=size * random.uniform(0.5, 1.5, shape)), name)
     group["distance"] = np.cumsum(random.uniform(0.5, 1, n))
-    weights = [1 / math.sqrt(i) if schedule == "1/sqrt(i)" else float(schedule) if schedule else math.nan
+    weights = [1 / math.sqrt(i) if schedule == "1/sqrt(i)" else number_of(schedule) if schedule else math.nan
                for i in range(1, n + 1)]
     group["lambda"] = np.array(weights)
     for name, level in (("cosine_A", 0.7), ("cosine_B", 0.2)):
@@ -205,15 +221,15 @@ def write_trial(group: h5py.Group, sweep: Sweep, tasks: list[str], a: np.ndarray
         group[name] = values
 
 
-def write(path: Path, sweep: Sweep | None = None, **options: object) -> Path:
-    """Writes the file; options are those of Sweep."""
-    sweep = sweep or Sweep(**options)
+def write(path: Path, sweep: Sweep | None = None, **parts: object) -> Path:
+    """Writes the file; parts are those of a Sweep."""
+    sweep = sweep or Sweep(**parts)
     n = sweep.n_tasks
     names = NAMES[:n]
     sequences = [list(names[k % n:] + names[:k % n])[:: 1 if k < n else -1] for k in range(sweep.orders)]
     trials, cells, order_rows, groups, clock = [], [], [], {}, Clock(sweep.mpi_ranks)
     for setting in settings_of(sweep):
-        method, schedule, init = str(setting["method"]), str(setting["lambda"]), str(setting.get("slao.init", ""))
+        method, schedule, options = str(setting["method"]), str(setting["lambda"]), options_of(setting)
         key = "|".join(map(str, setting.values()))
         rate_code = int(round(setting["learning_rate"] * 1e7))
         for seed in range(sweep.seeds):
@@ -221,7 +237,7 @@ def write(path: Path, sweep: Sweep | None = None, **options: object) -> Path:
             for number, tasks in enumerate(sequences):
                 identifier = hashlib.sha256(f"{key}|{seed}|{number}|{n}".encode()).hexdigest()[:12]
                 chance = np.random.default_rng([seed, number, n, rate_code, setting["lora_rank"]])
-                a, base, alone = scores_of(chance, method, weight_of(method, schedule, init), n)
+                a, base, alone = scores_of(chance, method, weight_of(method, schedule, options), n)
                 examples = [100 + 50 * (i % 3) for i in range(n)]
                 status, values = "done", metrics(a.tolist(), base.tolist(), alone.tolist(), examples)
                 if method == "individual":
@@ -238,7 +254,7 @@ def write(path: Path, sweep: Sweep | None = None, **options: object) -> Path:
                     "id": identifier, "method": method, "order": ",".join(tasks),
                     "order_name": "O4" if number == 0 and n == 15 else "", "lambda": schedule,
                     "learning_rate": setting["learning_rate"], "seed": seed, "lora_rank": setting["lora_rank"],
-                    **({"slao.init": init} if sweep.inits else {}), "status": status, **values,
+                    **options, "status": status, **values,
                     "train_seconds": 12.5 * n, "eval_seconds": 3.0 * n, "train_tokens": 1000 * n,
                     "state_bytes": float(PAIR_BYTES * pairs), "peak_memory_bytes": math.nan,
                 })
@@ -256,14 +272,14 @@ def write(path: Path, sweep: Sweep | None = None, **options: object) -> Path:
                 if ran and (sweep.arrays or not clock.rows):
                     clock.trial(setting, number, tasks, seed)
                 training = [seed, number, rate_code, setting["lora_rank"],
-                            TRAININGS.get(method, len(method) + 1), INITS.index(init)]
+                            TRAININGS.get(method, len(method) + 1), int(number_of(repr(options)) * 2**16)]
                 groups[identifier] = (tasks, a, base, alone, ran, training, schedule)
             spread = [max(f[name] for f in finals) - min(f[name] for f in finals) for name in names] if finals else []
             means = [sum(f.values()) / n for f in finals]
             defined = len(finals) >= 2
             order_rows.append({
                 **{k: v for k, v in setting.items() if k in ("method", "lambda", "learning_rate")}, "seed": seed,
-                "lora_rank": setting["lora_rank"], **({"slao.init": init} if sweep.inits else {}),
+                "lora_rank": setting["lora_rank"], **options,
                 "n_orders": len(finals), "MOPD": max(spread) if defined else math.nan,
                 "AOPD": sum(spread) / n if defined else math.nan,
                 "AA_mean": float(np.mean(means)) if defined else math.nan,
@@ -272,6 +288,12 @@ def write(path: Path, sweep: Sweep | None = None, **options: object) -> Path:
     spec = {"name": f"synthetic-{n}", "model": sweep.model,
             "benchmark": {"format": "cl_benchmark", "path": f"data/{sweep.benchmark}", "train_samples": 200},
             "sweep": {"seed": list(range(sweep.seeds)), "order": sequences}}
+    categories = [
+        {"trial": identifier, "category": category, "n_tasks": len(own), "AA": float(np.mean(own))}
+        for identifier, (tasks, a, *_) in groups.items() for category in CATEGORIES
+        if (own := [score for task, score in zip(tasks, np.diag(a) if np.isnan(a[-1]).any() else a[-1])
+                    if CATEGORIES[names.index(task) % 2] == category])
+    ]
     with h5py.File(path, "w") as file:
         file.attrs.update({"schema_version": 1, "name": f"synthetic-{n}", "spec": json.dumps(spec),
                            "fingerprint": "f" * 32, "slao_version": "0", "git_commit": "0",
@@ -279,6 +301,7 @@ def write(path: Path, sweep: Sweep | None = None, **options: object) -> Path:
                            "ranks": sweep.mpi_ranks, "mpi": "", "blas": "", "cpu": ""})
         write_table(file, "trials", sorted(trials, key=lambda row: row["id"]))
         write_table(file, "accuracy", cells)
+        write_table(file, "categories", categories)
         write_table(file, "orders", order_rows)
         write_table(file, "steps", clock.rows)
         for identifier, (tasks, a, base, alone, ran, training, schedule) in groups.items() if sweep.arrays else ():
@@ -303,4 +326,4 @@ if __name__ == "__main__":
     write(o.path, n_tasks=o.tasks, seeds=o.seeds, orders=o.orders, methods=tuple(o.methods.split(",")),
           schedules=tuple(o.schedules.split(",")), learning_rates=tuple(1e-4 * 2**k for k in range(o.learning_rates)),
           ranks=tuple(4 * 2**k for k in range(o.ranks)),
-          inits=INITS[1:] if o.inits else (), missing=o.missing, arrays=not o.no_arrays)
+          options=INITS if o.inits else ({},), missing=o.missing, arrays=not o.no_arrays)

@@ -4,7 +4,9 @@ import csv
 import io
 import itertools
 import re
+import shutil
 
+import h5py
 import make_results
 import numpy as np
 import pandas as pd
@@ -19,10 +21,10 @@ from slao_analysis.figures.timeline import timeline
 
 
 def test_mean_and_deviation():
-    assert tables.mean_sd(pd.Series([0.5, 0.6])) == "55.0 ± 7.1"
-    assert tables.mean_sd(pd.Series([0.5, np.nan])) == "50.0"
-    assert tables.mean_sd(pd.Series([np.nan])) == "–"
-    assert tables.mean_sd(pd.Series([-0.0001])) == "0.0"
+    assert tables.cell(pd.Series([0.5, 0.6])).plain() == "55.0 ± 7.1"
+    assert tables.cell(pd.Series([0.5, np.nan])).plain() == "50.0"
+    assert tables.cell(pd.Series([np.nan])).plain() == "–"
+    assert tables.cell(pd.Series([-0.0001])).plain() == "0.0"
 
 
 def _rows(text):
@@ -76,8 +78,9 @@ def test_published_numbers_stand_beside_ours(everything, two_tasks):
     rows = {row[0].text: row for row in table.rows if row[0].text != "SLAO"}
     assert rows["SeqLoRA"][-1].text == "68.7"
     assert rows["SAPT-LoRA †"][-1].text == "81.9" and rows["SAPT-LoRA †"][-2].text == "–"
-    slao = {row[1].text: row[-1].text for row in table.rows if row[0].text == "SLAO"}
-    assert slao == {"0.5": "–", "1/√i": "74.8"}  # published with its own schedule
+    slao = {(row[1].text, row[3].text): row[-1].text for row in table.rows if row[0].text == "SLAO"}
+    assert slao.pop(("1/√i", "last-ft")) == "74.8" and len(slao) == 3  # published with its own schedule and start
+    assert set(slao.values()) == {"–"}
     assert any("Transcribed by third parties" in note for note in table.notes)
     bwt = tables.benchmarks(results, "BWT")
     assert next(row[-1].text for row in bwt.rows if row[0].text == "SeqLoRA") == "-17.2"
@@ -144,6 +147,55 @@ def test_what_was_swept(everything, two_tasks):
     assert sensitivity.swept(load(two_tasks, everything)) == ["lambda", "learning_rate", "T"]
 
 
+ONE_AT_A_TIME = {
+    "n_tasks": 4, "seeds": 2, "orders": 2, "methods": ("slao", "frea-mb"), "schedules": ("1/sqrt(i)",), "arrays": False,
+    "options": tuple({"slao.init": "last-ft", "slao.qr_sign": "positive", "slao.row_scale": 1.0, **change} for change in (
+        {}, {"slao.init": "random"}, {"slao.init": "function-preserving"}, {"slao.qr_sign": "lapack"},
+        {"slao.row_scale": 0.57735})),
+}
+MANY_SCHEDULES = {
+    "n_tasks": 2, "seeds": 2, "orders": 2, "arrays": False, "schedules": (
+        "1/sqrt(i)", "1/i", "i^(-0.25)", *(f"0.{k}" for k in range(1, 10)), "1", "cosine", "cosine(layer)", "gradient",
+        "gradient(layer)", "norm", "norm(layer)", "opcm", "opcm(layer)", "validation"),
+}
+
+
+@pytest.fixture(scope="module")
+def one_at_a_time(tmp_path_factory):
+    return load(make_results.write(tmp_path_factory.mktemp("options") / "results.h5", **ONE_AT_A_TIME))
+
+
+def test_ablations_compare_what_differs_in_one_option_alone(one_at_a_time):
+    found = {table.name: table for table in tables.ablations(one_at_a_time)}
+    assert set(found) == {"ablation-slao.init", "ablation-slao.qr-sign", "ablation-slao.row-scale"}
+    trials = one_at_a_time.trials.set_index(["slao.init", "slao.qr_sign", "slao.row_scale"])["AA"].sort_index()
+    lapack, positive = (row[1] for row in found["ablation-slao.qr-sign"].rows)
+    assert (lapack.n, positive.n) == (4, 4)
+    assert positive.mean == pytest.approx(trials["last-ft", "positive", 1.0].mean())
+    assert lapack.mean == pytest.approx(trials["last-ft", "lapack", 1.0].mean())
+    assert [row[0].text for row in found["ablation-slao.init"].rows] == [
+        "function-preserving", "last-ft", "random", "Last-Merge †"]
+
+
+def test_published_numbers_are_those_of_the_published_setting(one_at_a_time):
+    table = tables.benchmarks(one_at_a_time, "AA")
+    ours = {tuple(cell.text for cell in row[:5]): row[-1].text for row in table.rows if "†" not in row[0].text}
+    assert ours.pop(("FREA-MB", "–", "–", "–", "–")) == "78.7"  # known from the published ablation only
+    assert ours.pop(("SLAO", "1/√i", "last-ft", "positive", "1")) == "80.4"
+    assert set(ours.values()) == {"–"} and len(ours) == 4
+
+
+def test_categories(five_tasks):
+    results = load(five_tasks)
+    table, = tables.by_category(results)
+    assert [c.name for c in table.columns][2:] == ["QA (2 tasks)", "TC (3 tasks)"]
+    slao = next(row for row in table.rows if row[1].text == "0.5")
+    trials = results.trials[results.trials["lambda"] == "0.5"]
+    wanted = [np.mean([score for task, score in zip(results.tasks(trial), results.final_scores(trial))
+                       if make_results.NAMES.index(task) % 2]) for trial in trials["id"]]
+    assert slao[2].mean == pytest.approx(np.mean(wanted)) and slao[2].n == len(trials)
+
+
 def overlaps(figure):
     """Pairs of texts of a figure that lie over one another, and texts that leave the figure."""
     canvas = FigureCanvasAgg(figure)
@@ -176,7 +228,7 @@ def overlaps(figure):
 SWEEPS = [
     pytest.param({"n_tasks": 2, "seeds": 1, "orders": 1, "methods": ("slao",), "schedules": ("1/sqrt(i)",)}, id="2-tasks-1"),
     pytest.param({"n_tasks": 30, "seeds": 2, "orders": 5, "missing": True}, id="30-tasks-50"),
-    pytest.param({"n_tasks": 5, "seeds": 2, "orders": 3, "inits": ("random", "last-ft"), "learning_rates": (1e-4, 1e-3)},
+    pytest.param({"n_tasks": 5, "seeds": 2, "orders": 3, "options": make_results.INITS, "learning_rates": (1e-4, 1e-3)},
                  id="5-tasks-120", marks=pytest.mark.slow),
     pytest.param({"n_tasks": 15, "seeds": 2, "orders": 5}, id="15-tasks-50", marks=pytest.mark.slow),
     pytest.param({"n_tasks": 1, "seeds": 1, "orders": 1}, id="1-task", marks=pytest.mark.slow),
@@ -200,11 +252,50 @@ def test_no_text_overlaps(sweep, name):
         assert not overlaps(figure), drawing.name
 
 
+@pytest.mark.parametrize("shape", [ONE_AT_A_TIME, MANY_SCHEDULES], ids=["one-at-a-time", "many-schedules"])
+def test_long_and_many_names_fit(shape, tmp_path):
+    results = load(make_results.write(tmp_path / "results.h5", **shape))
+    for name in ("metrics", "sensitivity", "orders", "ablation"):
+        for drawing in FIGURES[name].drawings(results):
+            figure = drawing.draw()
+            assert not overlaps(figure), drawing.name
+            assert all(axes.get_position().width > 0.2 for axes in figure.axes if axes.get_label() != "<colorbar>")
+
+
+def test_figures_read_what_they_are_asked_for(five_tasks, monkeypatch):
+    """The first figure of a kind reads nothing of other orders: a report of thousands of trials stays quick."""
+    results = load(five_tasks)
+    first = set(trainings.numbered_orders(results)[0][2]["id"])
+    read, arrays = set(), type(results).arrays
+
+    def watched(self, trials, name):
+        trials = list(trials)
+        read.update(trials)
+        return arrays(self, trials, name)
+
+    monkeypatch.setattr(type(results), "arrays", watched)
+    for name in ("loss", "cosine", "geometry"):
+        next(FIGURES[name].drawings(results)).draw()
+    assert read and read <= first
+
+
+def test_geometry_of_longer_trainings(five_tasks, tmp_path):
+    """Distance of each task's own training, and the error of its linearisation: panels where they are recorded."""
+    path = tmp_path / "more.h5"
+    shutil.copy(five_tasks, path)
+    with h5py.File(path, "r+") as file:
+        for group in file["trial"].values():
+            group["linearisation_error"] = np.linspace(0.1, 0.5, 5)
+    titles = [axes.get_title("left") for axes in next(FIGURES["geometry"].drawings(load(path))).draw().axes]
+    assert len(next(FIGURES["geometry"].drawings(load(five_tasks))).draw().axes) == 4
+    assert titles[4:] == ["linearisation error", ""]
+
+
 def test_what_each_figure_shows(everything):
     """Structure: how many lines, cells and marks, and at which values."""
     results = load(everything)
     trials = labels.with_settings(results)
-    drawn = {name: FIGURES[name].drawings(results)[0].draw() for name in ("metrics", "ablation", "matrix", "memory")}
+    drawn = {name: next(FIGURES[name].drawings(results)).draw() for name in ("metrics", "ablation", "matrix", "memory")}
     settings = trials["setting"].nunique()
     ticks = [text.get_text() for text in drawn["metrics"].axes[0].get_yticklabels()]
     assert len(ticks) == settings

@@ -144,7 +144,7 @@ def test_benchmarks_are_what_has_the_same_tasks(two_tasks, everything, tmp_path)
 def test_export(two_tasks, tmp_path):
     results = load(two_tasks)
     names = [path.name for path in export.write(results, tmp_path / "csv", "csv")]
-    assert names == ["trials.csv", "accuracy.csv", "orders.csv", "steps.csv", "losses.csv"]
+    assert names == ["trials.csv", "accuracy.csv", "categories.csv", "orders.csv", "steps.csv", "losses.csv"]
     again = pd.read_csv(tmp_path / "csv" / "trials.csv", keep_default_na=True)
     np.testing.assert_allclose(again["AA"], results.trials["AA"], rtol=0, atol=1e-15)
     assert len(pd.read_csv(tmp_path / "csv" / "losses.csv")) == len(results.losses) > 0

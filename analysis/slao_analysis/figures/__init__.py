@@ -1,4 +1,5 @@
-"""The figures, one module each: its first line is the help of its sub-command, `drawings(results)` what it can draw.
+"""The figures, one module each: its first line is the help of its sub-command, `drawings(results)` what it can draw,
+one after the other: what comes later is read when it is asked for.
 This table is all there is to adding one. A figure for which a file has no data is not drawn."""
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -93,8 +94,7 @@ def draw_layers(cosines: dict[str, np.ndarray], modules: list[str], title: str) 
     return figure
 
 
-def drawings(results: Results) -> list[style.Drawing]:
-    found = []
+def drawings(results: Results) -> Iterator[style.Drawing]:
     for number, name, trials in numbered_orders(results):
         for training in of_order(results, trials):
             cosines = {factor: mean_array(results, training, f"cosine_{factor}") for factor in FACTORS}
@@ -104,16 +104,15 @@ def drawings(results: Results) -> list[style.Drawing]:
             tasks = results.tasks(next(iter(training.trials.values())))
             modules = module_names(results, training, cosines["A"].shape[3])
             stem = f"{labels.slug(training.label)}-order{number}"
-            title = f"{training.label}\n{name}"
-            found.append(style.Drawing(
+            title = f"{style.wrapped(training.label, 54)}\n{name}"
+            yield style.Drawing(
                 f"cosine-{stem}",
                 f"Cosine similarity of the fine-tuned A and of the fine-tuned B between tasks, mean over layers, modules "
                 f"and seeds; {training.label}, {name}.",
                 lambda cosines=cosines, tasks=tasks, title=title: draw_maps(cosines, tasks, title),
-            ))
-            found.append(style.Drawing(
+            )
+            yield style.Drawing(
                 f"cosine-layers-{stem}",
                 f"The same by layer: mean over all pairs of different tasks; {training.label}, {name}.",
                 lambda cosines=cosines, modules=modules, title=title: draw_layers(cosines, modules, title),
-            ))
-    return found
+            )

@@ -4,6 +4,7 @@ distinct training."""
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,13 +16,14 @@ from ..trainings import Training, numbered_orders, of_order
 from .cosine import mean_array, nanmean
 from .sequence import MOST_LINES
 
-#: dataset -> title of its panel
+#: dataset -> title of its panel; those of MORE only where they are recorded
 PANELS = {
     "orthogonality": r"start: $||A_0A_0^T - I||$",
     "interference_A": r"$||A\,\Delta A^T||$",
     "interference_B": r"$||\Delta B^T B||$",
     "distance": r"distance $||\theta - \theta_0||$",
 }
+MORE = {"distance_from_start": r"task's own $||\theta - \theta_{start}||$", "linearisation_error": "linearisation error"}
 
 
 def _draw_line(axes: Axes, values: np.ndarray, look: dict[str, object], label: str) -> None:
@@ -47,10 +49,14 @@ def _rescale(axes: Axes) -> str:
 
 
 def draw_panels(lines: list[tuple[str, dict[str, np.ndarray]]], offset: int) -> Figure:
-    """Four panels against the number of the task."""
-    figure = style.new_figure(height=2.7 + style.plural_height(len(lines)))
-    panels = figure.subplots(2, 2, sharex=True)
-    for axes, (name, title) in zip(panels.flat, PANELS.items()):
+    """A panel for each measure against the number of the task."""
+    shown = PANELS | {name: title for name, title in MORE.items() if any(name in arrays for _, arrays in lines)}
+    rows = math.ceil(len(shown) / 2)
+    figure = style.new_figure(height=0.3 + 1.2 * rows + style.plural_height(len(lines)))
+    panels = figure.subplots(rows, 2, sharex=True)
+    for axes in panels.flat[len(shown):]:
+        axes.set_axis_off()
+    for axes, (name, title) in zip(panels.flat, shown.items()):
         for index, (label, arrays) in enumerate(lines):
             if name in arrays:
                 _draw_line(axes, arrays[name], style.line_style(offset + index), label)
@@ -63,7 +69,8 @@ def draw_panels(lines: list[tuple[str, dict[str, np.ndarray]]], offset: int) -> 
         axes.grid(axis="y", color=style.LIGHT, linewidth=0.5)
         axes.set_axisbelow(True)
     tasks = max(len(array) for _, arrays in lines for array in arrays.values())
-    for axes in panels[1]:
+    for axes in panels.flat[len(shown) - 2:len(shown)]:
+        axes.tick_params(labelbottom=True)
         axes.set_xlim(0.7, tasks + 0.3)
         axes.xaxis.get_major_locator().set_params(integer=True)
     figure.supxlabel("task of the sequence", fontsize=7)
@@ -73,23 +80,21 @@ def draw_panels(lines: list[tuple[str, dict[str, np.ndarray]]], offset: int) -> 
 
 
 def _arrays(results: Results, training: Training) -> dict[str, np.ndarray]:
-    found = {name: mean_array(results, training, name) for name in PANELS}
+    found = {name: mean_array(results, training, name) for name in PANELS | MORE}
     return {name: array for name, array in found.items() if array is not None and not np.isnan(array).all()}
 
 
-def drawings(results: Results) -> list[style.Drawing]:
-    found = []
+def drawings(results: Results) -> Iterator[style.Drawing]:
     for number, name, trials in numbered_orders(results):
         lines = [(t.label, _arrays(results, t)) for t in of_order(results, trials)]
         lines = [(label, arrays) for label, arrays in lines if arrays]
         for start in range(0, len(lines), MOST_LINES):
             chosen = lines[start:start + MOST_LINES]
             suffix = f"-part{start // MOST_LINES + 1}" if len(lines) > MOST_LINES else ""
-            found.append(style.Drawing(
+            yield style.Drawing(
                 f"geometry-order{number}{suffix}",
                 f"Orthogonality error of the A that each task starts from, interference of A and of B, and distance of the "
                 f"evaluated adapter from the base model; mean over layers, modules and seeds, bands: the middle 80 % of "
                 f"layers and modules; {name}.",
                 lambda chosen=chosen, start=start: draw_panels(chosen, start),
-            ))
-    return found
+            )

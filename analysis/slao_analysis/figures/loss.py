@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -66,17 +68,15 @@ def draw_curves(curves: list[tuple[str, pd.DataFrame]]) -> Figure:
     return figure
 
 
-def drawings(results: Results) -> list[style.Drawing]:
-    found = []
+def drawings(results: Results) -> Iterator[style.Drawing]:
     for number, name, trials in numbered_orders(results):
         trainings = of_order(results, trials)
         for start in range(0, len(trainings), MOST_LINES):
             chosen = trainings[start:start + MOST_LINES]
             suffix = f"-part{start // MOST_LINES + 1}" if len(trainings) > MOST_LINES else ""
-            found.append(style.Drawing(
+            yield style.Drawing(
                 f"loss-order{number}{suffix}",
                 f"Training loss, mean over seeds, running mean within each task; {name}. Settings that differ only in "
                 "how they merge share their training.",
                 lambda chosen=chosen: draw_curves([(t.label, mean_curve(results, t)) for t in chosen]),
-            ))
-    return found
+            )

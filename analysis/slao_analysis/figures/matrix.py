@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -44,7 +46,8 @@ def draw_one(matrix: pd.DataFrame, title: str) -> Figure:
     if matrix.loc[0].isna().all():
         matrix = matrix.drop(index=0)
     n = len(tasks)
-    figure = style.new_figure(height=1.1 + (0.17 if n <= 15 else 0.1) * len(matrix) + (0.045 * max(map(len, shown)) if n <= MOST_NAMED else 0.1))
+    names = 0.045 * max(map(len, shown)) if n <= MOST_NAMED else 0.1
+    figure = style.new_figure(height=1.1 + (0.17 if n <= 15 else 0.1) * len(matrix) + names)
     axes = figure.subplots()
     values = matrix.to_numpy(dtype=float)
     image = axes.imshow(np.ma.masked_invalid(values), cmap=style.SCORES, vmin=0, vmax=1, aspect="auto")
@@ -76,19 +79,17 @@ def draw_one(matrix: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def drawings(results: Results) -> list[style.Drawing]:
-    found = []
+def drawings(results: Results) -> Iterator[style.Drawing]:
     for number, name, trials in numbered_orders(results):
         for setting, group in trials.groupby("setting", sort=False):
             known = group[[not results.matrix(trial).loc[1:].isna().all(axis=None) for trial in group["id"]]]
             if known.empty:
                 continue
             seeds = known["seed"].nunique()
-            title = f"{setting}\n{name}" + (f", mean of {seeds} seeds" if seeds > 1 else "")
-            found.append(style.Drawing(
+            title = f"{style.wrapped(str(setting), 54)}\n{name}" + (f", mean of {seeds} seeds" if seeds > 1 else "")
+            yield style.Drawing(
                 f"matrix-{labels.slug(str(setting))}-order{number}",
                 f"Score on each task (columns) after training on each (rows): {setting}, {name}. Framed: the task "
                 "just trained.",
                 lambda known=known, title=title: draw_one(mean_matrix(results, known), title),
-            ))
-    return found
+            )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -73,7 +75,7 @@ def draw_memory(steps: pd.DataFrame, trials: pd.DataFrame) -> Figure:
         low, high = axes.dataLim.intervalx if axes.lines else (0, 1)
         axes.set_xlim(low - max(0.12 * (high - low), 0.5), high + max(0.12 * (high - low), 0.5))
         axes.locator_params(axis="both", nbins=5)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.grid(axis="y", color=style.LIGHT, linewidth=0.5)
         axes.set_axisbelow(True)
         if not axes.lines:
@@ -84,13 +86,13 @@ def draw_memory(steps: pd.DataFrame, trials: pd.DataFrame) -> Figure:
     return figure
 
 
-def drawings(results: Results) -> list[style.Drawing]:
+def drawings(results: Results) -> Iterator[style.Drawing]:
     trials = labels.with_settings(results)
     steps = growth(results.steps)
     if steps.empty and trials["state_bytes"].isna().all():
-        return []
-    return [style.Drawing(
+        return
+    yield style.Drawing(
         "memory", "Memory that a method needs from one task to the next (adapters, not the optimiser's state). Left: after "
         "each task of every sequence that was run; right: the largest of each trial.",
         lambda: draw_memory(steps, trials),
-    )]
+    )

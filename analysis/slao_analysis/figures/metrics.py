@@ -3,7 +3,7 @@ deviation; published numbers hollow."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,8 +15,9 @@ from ..results import Results
 
 PANELS = (("AA", "AA, %"), ("BWT", "BWT, points"))
 
-#: Rows that fit on a page.
+#: Rows beyond which a figure is no longer taken in, and characters of a row's name in a line.
 MOST_ROWS = 40
+NAME_WIDTH = 30
 
 #: (row's trials, metric) -> published value in percent, or None
 Published = Callable[[pd.DataFrame, str], float | None]
@@ -41,7 +42,7 @@ def draw_row(axes: Axes, row: int, values: np.ndarray, colour: str) -> None:
 
 def draw_rows(rows: dict[str, pd.DataFrame], colours: dict[str, str], title: str, known: Published) -> Figure:
     """Two panels, AA and BWT, with a row for each group of trials."""
-    figure = style.new_figure(height=0.8 + 0.17 * len(rows))
+    figure = style.new_figure(height=0.8 + style.row_height(list(rows)) * len(rows))
     panels = figure.subplots(1, 2, sharey=True)
     marked = False
     for axes, (metric, name) in zip(panels, PANELS):
@@ -65,6 +66,11 @@ def draw_rows(rows: dict[str, pd.DataFrame], colours: dict[str, str], title: str
     return figure
 
 
+def rows_on_page(names: Sequence[str]) -> int:
+    """How many rows with such names a figure has."""
+    return min(MOST_ROWS, int((style.PAGE - 1.2) / style.row_height(names)))
+
+
 def what_is_shown(trials: pd.DataFrame) -> str:
     """The line on top of such a figure."""
     orders = labels.count(trials["order"].nunique(), "order")
@@ -72,38 +78,31 @@ def what_is_shown(trials: pd.DataFrame) -> str:
 
 
 def published_of(benchmark: str) -> Published:
-    """What is published of a setting: of SLAO with its own schedule only."""
+    """What is published of a setting."""
     def known(group: pd.DataFrame, metric: str) -> float | None:
         first = group.iloc[0]
-        if str(first["lambda"]) not in ("", "1/sqrt(i)"):
+        if not published.as_published(first):
             return None
-        return published.scores(metric, benchmark).get(published.method_name(str(first["method"])))
+        method = published.method_name(str(first["method"]))
+        return published.scores(metric, benchmark, [method]).get(method)
     return known
 
 
-def _short(label: str) -> str:
-    return label if len(label) <= 34 else label[:33] + "…"
-
-
-def drawings(results: Results) -> list[style.Drawing]:
+def drawings(results: Results) -> Iterator[style.Drawing]:
     trials = labels.with_settings(results)
     methods = list(dict.fromkeys(trials["method"]))
-    found = []
-    for number, (benchmark, part) in enumerate(trials.groupby("benchmark", sort=False), 1):
+    for benchmark, part in trials.groupby("benchmark", sort=False):
         if part[[metric for metric, _ in PANELS]].isna().all(axis=None):
             continue
-        groups = list(part.groupby("setting", sort=False))
-        for start in range(0, len(groups), MOST_ROWS):
-            rows = {_short(str(setting)): group for setting, group in groups[start:start + MOST_ROWS]}
-            if len(rows) < len(groups[start:start + MOST_ROWS]):
-                rows = {str(setting): group for setting, group in groups[start:start + MOST_ROWS]}
+        groups = [(style.wrapped(str(setting), NAME_WIDTH), group) for setting, group in part.groupby("setting", sort=False)]
+        most = rows_on_page([name for name, _ in groups])
+        for start in range(0, len(groups), most):
+            rows = dict(groups[start:start + most])
             colours = {label: style.COLOURS[methods.index(group["method"].iloc[0]) % len(style.COLOURS)]
                        for label, group in rows.items()}
-            name = "metrics" + (f"-{labels.slug(str(benchmark))}" if trials["benchmark"].nunique() > 1 else "") \
-                + (f"-part{start // MOST_ROWS + 1}" if len(groups) > MOST_ROWS else "")
+            name = labels.named("metrics", benchmark, trials) + (f"-part{start // most + 1}" if len(groups) > most else "")
             caption = f"Average accuracy and backward transfer of every setting; {benchmark}."
             if published.scores("AA", str(benchmark)):
                 caption += " " + published.footnote()
-            found.append(style.Drawing(name, caption, lambda rows=rows, colours=colours, part=part, b=str(benchmark):
-                                       draw_rows(rows, colours, what_is_shown(part), published_of(b))))
-    return found
+            yield style.Drawing(name, caption, lambda rows=rows, colours=colours, part=part, b=str(benchmark):
+                                draw_rows(rows, colours, what_is_shown(part), published_of(b)))

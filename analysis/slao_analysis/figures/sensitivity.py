@@ -4,6 +4,7 @@ mean over orders and seeds with its 95 % interval."""
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,10 @@ from .sequence import MOST_LINES
 
 #: An axis whose largest value is so many times its smallest is logarithmic.
 LOGARITHMIC = 8
+
+#: Names of values (schedules) that fit beside the numbers in half a column, and places that numbers get where more do.
+MOST_BESIDE = 2
+MANY = 9
 
 RESAMPLES = 2000
 
@@ -61,12 +66,15 @@ def _draw_line(axes: Axes, group: pd.DataFrame, x: str, metric: str, look: dict[
             axes.axhspan(low, high, color=look["color"], alpha=0.1, linewidth=0)
 
 
+def _schedules(x: str, lines: list[tuple[str, pd.DataFrame]]) -> list[str]:
+    """The values that are no numbers (1/sqrt(i)), sorted."""
+    return sorted({str(value) for _, group in lines for value in group[x]
+                   if not labels.is_absent(value) and math.isnan(_number(value))}, key=labels.sort_key)
+
+
 def _draw_schedules(axes: Axes, lines: list[tuple[str, pd.DataFrame]], x: str, metric: str, offset: int,
-                    right: float, width: float) -> list[tuple[float, str]]:
-    """Values that are no numbers (1/sqrt(i)) to the right of those that are; returns their places."""
-    names = sorted({str(value) for _, group in lines for value in group[x]
-                    if not labels.is_absent(value) and math.isnan(_number(value))})
-    places = [(right + width * (i + 1), name) for i, name in enumerate(names)]
+                    places: list[tuple[float, str]], width: float) -> None:
+    """Values that are no numbers at their places, right of those that are."""
     for index, (label, group) in enumerate(lines):
         look = style.line_style(offset + index)
         for at, name in places:
@@ -79,55 +87,56 @@ def _draw_schedules(axes: Axes, lines: list[tuple[str, pd.DataFrame]], x: str, m
             numbers = group[x].map(_number).notna().any()
             axes.errorbar(at + shift, mean, yerr=error, fmt="s", markersize=3, color=look["color"], capsize=1.5,
                           elinewidth=0.8, label=None if numbers else label)
-    return places
 
 
 def draw_against(x: str, lines: list[tuple[str, pd.DataFrame]], offset: int) -> Figure:
-    """Two panels, AA and BWT against x, a line for each group of trials."""
-    figure = style.new_figure(height=1.9 + style.plural_height(len(lines)))
-    panels = figure.subplots(1, 2)
+    """Two panels, AA and BWT against x, a line for each group of trials; one above the other where x has more names than
+    fit beside its numbers."""
     numbers = np.array(sorted({value for _, group in lines for value in group[x].map(_number).dropna()}))
-    logarithmic = numbers.min() > 0 and numbers.max() / numbers.min() >= LOGARITHMIC and x != "lambda"
+    names = _schedules(x, lines)
+    logarithmic = numbers.min() > 0 and numbers.max() / numbers.min() >= LOGARITHMIC and x != "lambda" and not names
+    many = len(names) > MOST_BESIDE
+    width = (numbers.max() - numbers.min()) / (MANY if many else 3)
+    places = [(numbers.max() + width * (i + 1), name) for i, name in enumerate(names)]
+    longest = max(map(len, names), default=0)
+    figure = style.new_figure(height=(2.6 + 0.05 * longest if many else 1.9) + style.plural_height(len(lines)))
+    panels = figure.subplots(2, 1, sharex=True) if many else figure.subplots(1, 2)
     for axes, (metric, title) in zip(panels, PANELS):
         for index, (label, group) in enumerate(lines):
             _draw_line(axes, group, x, metric, style.line_style(offset + index), label)
-        axes.set_xlabel(labels.column_name(x))
-        axes.set_ylabel(title)
+        _draw_schedules(axes, lines, x, metric, offset, places, width)
         if logarithmic:
             axes.set_xscale("log")
-        width = (numbers.max() - numbers.min()) / 3
-        places = [] if logarithmic else _draw_schedules(axes, lines, x, metric, offset, numbers.max(), width)
-        _set_ticks(axes, numbers, places)
+        _set_ticks(axes, numbers, places, many)
+        axes.set_ylabel(title)
         axes.locator_params(axis="y", nbins=5)
         axes.grid(axis="y", color=style.LIGHT, linewidth=0.5)
         axes.set_axisbelow(True)
+    for axes in panels[-1:] if many else panels:
+        axes.set_xlabel(labels.column_name(x))
     panels[1].axhline(0, color=style.GREY, linewidth=0.6, zorder=0)
-    handles, names = panels[0].get_legend_handles_labels()
-    first = dict(zip(reversed(names), reversed(handles)))
-    style.legend(figure, [first[name] for name in dict.fromkeys(names)], list(dict.fromkeys(names)))
+    handles, shown = panels[0].get_legend_handles_labels()
+    first = dict(zip(reversed(shown), reversed(handles)))
+    style.legend(figure, [first[label] for label in dict.fromkeys(shown)], list(dict.fromkeys(shown)))
     return figure
 
 
-def _set_ticks(axes: Axes, numbers: np.ndarray, places: list[tuple[float, str]]) -> None:
+def _set_ticks(axes: Axes, numbers: np.ndarray, places: list[tuple[float, str]], many: bool) -> None:
     """Ticks at values that were run, as many as fit, and at schedules."""
-    room = 4 - min(len(places), 2)
-    step = math.ceil(len(numbers) / room)
-    chosen = list(numbers[::step])
-    if axes.get_xscale() == "linear" and len(chosen) > 2:
-        span = numbers.max() - numbers.min() + (places[-1][0] - numbers.max() if places else 0)
-        spaced = chosen[:1]
-        for value in chosen[1:]:
-            if value - spaced[-1] >= span / 6:
-                spaced.append(value)
-        chosen = spaced
-    axes.set_xticks([*chosen, *(at for at, _ in places)],
-                    [*(labels.number_text(value) for value in chosen), *(labels.pretty_lambda(name) for _, name in places)],
-                    rotation=0 if len(chosen) + len(places) <= 4 and all(len(labels.number_text(v)) <= 5 for v in chosen) else 45)
+    scale = math.log10 if axes.get_xscale() == "log" else float
+    ends = [scale(numbers.min()), scale(places[-1][0] if places else numbers.max())]
+    gap = (ends[1] - ends[0]) / (MANY + len(places) if many else 5)
+    chosen: list[float] = []
+    for value in numbers:
+        if not chosen or scale(value) - scale(chosen[-1]) >= 0.999 * gap:
+            chosen.append(value)
+    shown = [labels.number_text(value) for value in chosen]
+    axes.set_xticks([*chosen, *(at for at, _ in places)], [*shown, *(labels.pretty_lambda(name) for _, name in places)],
+                    rotation=90 if many else 45 if max(map(len, shown)) > 5 else 0)
     axes.minorticks_off()
 
 
-def drawings(results: Results) -> list[style.Drawing]:
-    found = []
+def drawings(results: Results) -> Iterator[style.Drawing]:
     for x in swept(results):
         trials = labels.with_settings(results, without=[x])
         trials = trials[trials["AA"].notna() | trials["BWT"].notna()]
@@ -135,7 +144,8 @@ def drawings(results: Results) -> list[style.Drawing]:
         for benchmark, part in parts:
             if part[x].map(_number).nunique() < 2:
                 continue
-            lines = [(str(setting), group) for setting, group in part.groupby("setting", sort=False)]
+            lines = [(str(setting), group) for setting, group in part.groupby("setting", sort=False)
+                     if group[x].nunique() > 1 or group[x].map(labels.is_absent).all()]
             for start in range(0, len(lines), MOST_LINES):
                 chosen = lines[start:start + MOST_LINES]
                 if not any(group[x].map(_number).notna().any() for _, group in chosen):
@@ -143,10 +153,9 @@ def drawings(results: Results) -> list[style.Drawing]:
                 name = f"sensitivity-{labels.slug(x)}" + (
                     f"-{labels.slug(str(benchmark))}" if len(parts) > 1 else "") + (
                     f"-part{start // MOST_LINES + 1}" if len(lines) > MOST_LINES else "")
-                found.append(style.Drawing(
+                yield style.Drawing(
                     name, f"Average accuracy and backward transfer against {labels.column_name(x)}: mean over orders "
                     "and seeds; bands: 95 % by bootstrap, from three runs on. Level lines: settings for which it means "
                     "nothing." + (f" {benchmark}." if benchmark else ""),
                     lambda x=x, chosen=chosen, start=start: draw_against(x, chosen, start),
-                ))
-    return found
+                )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -55,8 +56,7 @@ def draw_figure(matrices: dict[str, pd.DataFrame], looks: dict[str, int]) -> Fig
     return figure
 
 
-def drawings(results: Results) -> list[style.Drawing]:
-    found = []
+def drawings(results: Results) -> Iterator[style.Drawing]:
     looks = {setting: i for i, setting in enumerate(dict.fromkeys(labels.with_settings(results)["setting"]))}
     for number, name, trials in numbered_orders(results):
         known = {
@@ -67,10 +67,9 @@ def drawings(results: Results) -> list[style.Drawing]:
         for start in range(0, len(settings), MOST_LINES):
             chosen = settings[start:start + MOST_LINES]
             suffix = f"-part{start // MOST_LINES + 1}" if len(settings) > MOST_LINES else ""
-            found.append(style.Drawing(
+            yield style.Drawing(
                 f"sequence-order{number}{suffix}",
                 f"Score of each task while the tasks after it are trained, mean over seeds; {name}.",
                 lambda chosen=chosen, known=known: draw_figure(
                     {setting: mean_matrix(results, known[setting]) for setting in chosen}, looks),
-            ))
-    return found
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,19 +98,17 @@ def _text(seconds: float) -> str:
     return f"{seconds / divide:.1f} {unit}" if divide > 1 else f"{seconds:.0f} s"
 
 
-def drawings(results: Results) -> list[style.Drawing]:
-    found = []
+def drawings(results: Results) -> Iterator[style.Drawing]:
     steps = results.steps
     for index, file in enumerate(results.files):
         own = timeline(steps[steps["file"] == index] if "file" in steps else steps)
         if own is None:
             continue
         suffix = f"-{labels.slug(file.path.stem)}" if len(results.files) > 1 else ""
-        found.append(style.Drawing(
+        yield style.Drawing(
             f"timeline{suffix}",
             f"What each rank did when: {labels.count(len(own.ranks), 'rank')}, {_text(own.wall)} of running time, "
             f"of which ranks worked {100 * own.utilisation:.0f} %"
             + (f"; stopped and resumed {labels.count(len(own.stops), 'time')}" if own.stops else "") + ".",
             lambda own=own: draw_timeline(own),
-        ))
-    return found
+        )
