@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
@@ -36,4 +37,20 @@ void slao_time_text(char text[SLAO_TIME_TEXT]) {
     struct tm parts;
     gmtime_r(&now, &parts);
     strftime(text, SLAO_TIME_TEXT, "%Y-%m-%dT%H:%M:%SZ", &parts);
+}
+
+void slao_duration_text(char text[SLAO_DURATION_TEXT], double seconds) {
+    if (!(seconds < 1e9)) {
+        snprintf(text, SLAO_DURATION_TEXT, "a long time");
+        return;
+    }
+    long all = lround(seconds);
+    if (all < 60)
+        snprintf(text, SLAO_DURATION_TEXT, "%ld s", all);
+    else if (all < 3600)
+        snprintf(text, SLAO_DURATION_TEXT, "%ld min %02ld s", all / 60, all % 60);
+    else if (all < 86400)
+        snprintf(text, SLAO_DURATION_TEXT, "%ld h %02ld min", all / 3600, all / 60 % 60);
+    else
+        snprintf(text, SLAO_DURATION_TEXT, "%ld d %ld h", all / 86400, all / 3600 % 24);
 }

@@ -16,4 +16,8 @@ double slao_seconds(void);
 enum { SLAO_TIME_TEXT = 24 };
 void slao_time_text(char text[SLAO_TIME_TEXT]);
 
+/* How long something takes, as people say it: 45 s, 3 min 20 s, 2 h 05 min, 3 d 4 h. */
+enum { SLAO_DURATION_TEXT = 24 };
+void slao_duration_text(char text[SLAO_DURATION_TEXT], double seconds);
+
 #endif

@@ -12,6 +12,7 @@
 const slao_command slao_commands[] = {
     {"sweep", "run or resume a sweep (under mpirun)", slao_command_sweep},
     {"plan", "what a sweep would run", slao_command_plan},
+    {"status", "how a running or stopped sweep stands", slao_command_status},
     {"collect", "make a results file again from its store", slao_command_collect},
     {"eval", "score a model, with any adapter, on a task", slao_command_eval},
     {"merge", "merge PEFT LoRA adapters, by any merge rule", slao_command_merge},

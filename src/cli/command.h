@@ -22,6 +22,7 @@ slao_command_function slao_command_inspect;
 slao_command_function slao_command_merge;
 slao_command_function slao_command_plan;
 slao_command_function slao_command_probe;
+slao_command_function slao_command_status;
 slao_command_function slao_command_sweep;
 slao_command_function slao_command_tokenize;
 

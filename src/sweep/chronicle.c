@@ -9,10 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { FAILURES_SHOWN = 20, NAME_SIZE = 160 };
+enum { FAILURES_SHOWN = 20, NAME_SIZE = 160, REASON_SIZE = 1024 };
 
 typedef struct {
     int64_t step; /* -1: none */
@@ -26,6 +25,7 @@ struct slao_chronicle {
     slao_event last; /* the last event: how far the run is */
     int64_t tokens, n_failures;
     int64_t failures[FAILURES_SHOWN]; /* the last ones, in turn */
+    char reason[REASON_SIZE];         /* why it stops, or how it ended; "" while it runs */
     double written;                   /* status.json, by slao_seconds */
     char *status_path;
 };
@@ -128,8 +128,15 @@ static slao_status add_counts(cJSON *root, const slao_queue_counts *counts) {
     return SLAO_OK;
 }
 
+/* The members of a group do what its first rank was told to. */
+static const occupation *occupation_of(const slao_chronicle *chronicle, int rank) {
+    int group = chronicle->parts.ranks->group_size;
+    bool grouped = rank < chronicle->parts.ranks->size / group * group;
+    return &chronicle->ranks[grouped ? rank - rank % group : rank];
+}
+
 static slao_status add_rank(cJSON *list, const slao_chronicle *chronicle, int rank) {
-    const occupation *does = &chronicle->ranks[rank];
+    const occupation *does = occupation_of(chronicle, rank);
     cJSON *item = cJSON_CreateObject();
     SLAO_TRY(slao_json_add(list, "", item));
     SLAO_TRY(slao_json_add_real(item, "rank", rank));
@@ -163,15 +170,19 @@ static slao_status add_failure(cJSON *list, const slao_chronicle *chronicle, int
 static slao_status fill_status(cJSON *root, const slao_chronicle *chronicle, bool ended,
                                slao_status exit_code) {
     const slao_queue_counts *counts = &chronicle->last.counts;
+    const char *state = *chronicle->reason ? "stopping" : "running";
     char time_text[SLAO_TIME_TEXT];
+    size_t journal;
     slao_time_text(time_text);
+    SLAO_TRY(slao_store_journal_size(chronicle->parts.store, &journal));
     SLAO_TRY(slao_json_add_text(root, "name", chronicle->parts.plan->spec->name));
     SLAO_TRY(slao_json_add_text(root, "output", chronicle->parts.output));
     SLAO_TRY(slao_json_add_text(root, "host", chronicle->parts.ranks->host));
     SLAO_TRY(slao_json_add_real(root, "pid", (double)getpid()));
-    SLAO_TRY(slao_json_add_text(root, "state", ended ? "ended" : "running"));
+    SLAO_TRY(slao_json_add_text(root, "state", ended ? "ended" : state));
+    SLAO_TRY(slao_json_add_text(root, "message", chronicle->reason));
     SLAO_TRY(slao_json_add_text(root, "updated", time_text));
-    SLAO_TRY(slao_json_add_real(root, "updated_unix", (double)time(NULL)));
+    SLAO_TRY(slao_json_add_real(root, "journal_bytes", (double)journal));
     SLAO_TRY(slao_json_add_real(root, "elapsed", chronicle->last.elapsed));
     if (ended)
         SLAO_TRY(slao_json_add_real(root, "exit_code", (double)exit_code));
@@ -228,7 +239,9 @@ static slao_status write_status(slao_chronicle *chronicle, bool ended, slao_stat
 
 /* ---- Events ---- */
 
-static void note_occupation(slao_chronicle *chronicle, const slao_event *event) {
+static void note(slao_chronicle *chronicle, const slao_event *event) {
+    if (event->kind == SLAO_EVENT_STOPPING)
+        snprintf(chronicle->reason, sizeof chronicle->reason, "%s", event->message);
     if (event->step < 0)
         return;
     chronicle->ranks[event->rank] = event->kind == SLAO_EVENT_STARTED
@@ -264,7 +277,7 @@ static slao_status show(slao_chronicle *chronicle, const slao_event *event) {
 static slao_status hear(void *context, const slao_event *event) {
     static const double STATUS_SECONDS = 2;
     slao_chronicle *chronicle = context;
-    note_occupation(chronicle, event);
+    note(chronicle, event);
     chronicle->last = *event;
     SLAO_TRY(show(chronicle, event));
     if (event->kind != SLAO_EVENT_TICK)
@@ -282,7 +295,8 @@ slao_listener slao_chronicle_listener(slao_chronicle *chronicle) {
     return (slao_listener){chronicle, hear};
 }
 
-slao_status slao_chronicle_end(slao_chronicle *chronicle, slao_status status) {
+slao_status slao_chronicle_end(slao_chronicle *chronicle, slao_status status, const char *message) {
+    snprintf(chronicle->reason, sizeof chronicle->reason, "%s", message);
     slao_progress_free(chronicle->progress);
     chronicle->progress = NULL;
     return write_status(chronicle, true, status);

@@ -7,8 +7,9 @@
  *   STORE/status.json     where the run is (below), written anew every two seconds
  *   stderr                the progress (sweep/progress.h)
  *
- * status.json is for `slao status`, which may run on any host that sees the file:
- *   name, output, host, pid, state ("running", "ended"), updated (ISO 8601), updated_unix, elapsed,
+ * status.json is for `slao status` (sweep/standing.h), which may run on any host that sees the
+ * file: name, output, host, pid, state ("running", "stopping", "ended"), message (why it stops, or
+ * how it ended; else ""), updated (ISO 8601), journal_bytes (of the journal at that time), elapsed,
  *   exit_code (once ended), tokens (of this run), seconds_left (null if not known), counts {steps,
  *   done, done_before, running, ready, waiting, failed, skipped}, ranks [{rank, host, step (text,
  *   or null), seconds, at, of, silence}], failures [{step, log}] (the last 20)
@@ -39,7 +40,7 @@ void slao_chronicle_free(slao_chronicle *chronicle); /* NULL is allowed */
 
 slao_listener slao_chronicle_listener(slao_chronicle *chronicle);
 
-/* The crew's run is over, with this status. Ends the progress. */
-slao_status slao_chronicle_end(slao_chronicle *chronicle, slao_status status);
+/* The run is over, with this status and message ("" if it is SLAO_OK). Ends the progress. */
+slao_status slao_chronicle_end(slao_chronicle *chronicle, slao_status status, const char *message);
 
 #endif

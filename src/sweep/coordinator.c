@@ -292,6 +292,7 @@ static void stop_workers(slao_coordinator *coordinator) {
     }
 }
 
+/* The first time at once, so that listeners know where the run begins. */
 static void tick(slao_coordinator *coordinator) {
     if (slao_seconds() - coordinator->last_tick < 1)
         return;
@@ -314,6 +315,7 @@ static void *coordinate(void *argument) {
     slao_coordinator *coordinator = argument;
     slao_letter letter;
     slao_nap nap = {0};
+    tick(coordinator);
     while (!is_over(coordinator)) {
         while (slao_protocol_receive(coordinator->ranks, SLAO_TO_COORDINATOR, &letter)) {
             hear(coordinator, &letter);
@@ -347,7 +349,7 @@ slao_status slao_coordinator_start(slao_coordinator **coordinator, const slao_ra
     made->n_groups = ranks->size / ranks->group_size;
     made->listener = listener;
     made->limits = *limits;
-    made->begin = made->last_tick = slao_seconds();
+    made->begin = slao_seconds();
     slao_status status;
     SLAO_TRY_GOTO(status, slao_queue_new(&made->queue, steps, n_steps), fail);
     made->steps = steps;

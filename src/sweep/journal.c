@@ -81,7 +81,15 @@ slao_status slao_journal_append(slao_journal *journal, const cJSON *event) {
     return status;
 }
 
-slao_status slao_journal_read(cJSON **events, const char *path) {
+slao_status slao_journal_size(const slao_journal *journal, size_t *size) {
+    struct stat facts;
+    if (fstat(journal->fd, &facts) != 0)
+        return slao_fail_errno(SLAO_BROKEN, "cannot look at %s", journal->path);
+    *size = (size_t)facts.st_size;
+    return SLAO_OK;
+}
+
+slao_status slao_journal_read(cJSON **events, const char *path, size_t from) {
     *events = cJSON_CreateArray();
     if (!*events)
         return slao_fail(SLAO_NO_RESOURCE, "out of memory for the events of %s", path);
@@ -93,7 +101,7 @@ slao_status slao_journal_read(cJSON **events, const char *path) {
     SLAO_TRY_GOTO(status, slao_read_text(&text, &size, path), out);
     const char *end = text + whole_lines(text, size);
     int64_t number = 1;
-    for (const char *line = text; line < end; number++) {
+    for (const char *line = text + (from < size ? from : size); line < end; number++) {
         const char *next = memchr(line, '\n', (size_t)(end - line));
         cJSON *event;
         SLAO_TRY_GOTO(status, slao_json_parse(&event, line, (size_t)(next - line), path), bad_line);

@@ -19,8 +19,12 @@ void slao_journal_close(slao_journal *journal); /* one that is not open is allow
 
 slao_status slao_journal_append(slao_journal *journal, const cJSON *event);
 
-/* Reads all events into a JSON array, which the caller deletes. No file is an empty journal; a line
- * that is not JSON is SLAO_BAD_INPUT with its number. */
-slao_status slao_journal_read(cJSON **events, const char *path);
+/* Bytes of all events so far. */
+slao_status slao_journal_size(const slao_journal *journal, size_t *size);
+
+/* Reads the events after the first `from` bytes (0, or what slao_journal_size was) into a JSON
+ * array, which the caller deletes. For anyone, at any time. No file is an empty journal; a line
+ * that is not JSON is SLAO_BAD_INPUT with its number, counted from there. */
+slao_status slao_journal_read(cJSON **events, const char *path, size_t from);
 
 #endif

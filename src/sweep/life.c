@@ -2,8 +2,8 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/number.h"
 #include "sweep/drain.h"
+#include "sweep/lease.h"
 #include "sweep/protocol.h"
 
 #include <pthread.h>
@@ -203,21 +203,10 @@ void slao_life_halt(slao_life *life) {
     slao_drain_request();
 }
 
-static slao_status read_lease(double *lease) {
-    enum { DEFAULT = 40, LEAST = 2 };
-    *lease = DEFAULT;
-    const char *text = getenv("SLAO_LEASE_SECONDS");
-    if (text && (!slao_number_parse(lease, text) || *lease < LEAST))
-        return slao_fail(SLAO_BAD_INPUT,
-                         "SLAO_LEASE_SECONDS is \"%s\", but must be a number of seconds from %d on",
-                         text, LEAST);
-    return SLAO_OK;
-}
-
 slao_status slao_life_start(slao_life **life, slao_ranks *ranks) {
     double lease;
     *life = NULL;
-    SLAO_TRY(read_lease(&lease));
+    SLAO_TRY(slao_lease_seconds(&lease));
     SLAO_TRY(slao_allocate(life, 1, sizeof **life));
     slao_life *made = *life;
     made->ranks = ranks;

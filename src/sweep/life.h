@@ -3,8 +3,8 @@
  *
  * MPI reports a rank that was killed, or a host that is gone, in some ways of running only, and a
  * cut link never; so silence is what tells. It is measured from the last sign, and not over a time
- * in which this process itself stood still (suspended with its job). After a lease of silence (40
- * s, or what SLAO_LEASE_SECONDS says in the environment)
+ * in which this process itself stood still (suspended with its job). After a lease of silence
+ * (sweep/lease.h)
  *
  *   - a rank that misses rank 0 lets its step stop where that can be gone on from, and leaves;
  *   - rank 0 tells the coordinator of a rank that it misses (sweep/coordinator.h); outside of a

@@ -1,14 +1,14 @@
 #include "sweep/progress.h"
 
+#include "base/log.h"
 #include "base/memory.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { NAME_SIZE = 256, LINE_SIZE = 512, DURATION_SIZE = 48 };
+enum { NAME_SIZE = 256, LINE_SIZE = 512, LEFT_SIZE = SLAO_DURATION_TEXT + 16 };
 static const double BAR_SECONDS = 0.1, LINE_SECONDS = 60; /* least time between two looks */
 
 struct slao_progress {
@@ -39,39 +39,22 @@ slao_status slao_progress_parse(slao_progress_mode *mode, const char *text) {
     return slao_fail(SLAO_BAD_INPUT, "progress is auto, bar, lines or none, not %s", text);
 }
 
-/* 45 s, 3 min 20 s, 2 h 05 min, 3 d 4 h */
-static void write_duration(char text[DURATION_SIZE / 2], double seconds) {
-    if (!(seconds < 1e9)) {
-        snprintf(text, DURATION_SIZE / 2, "a long time");
-        return;
-    }
-    long all = lround(seconds);
-    if (all < 60)
-        snprintf(text, DURATION_SIZE / 2, "%ld s", all);
-    else if (all < 3600)
-        snprintf(text, DURATION_SIZE / 2, "%ld min %02ld s", all / 60, all % 60);
-    else if (all < 86400)
-        snprintf(text, DURATION_SIZE / 2, "%ld h %02ld min", all / 3600, all / 60 % 60);
-    else
-        snprintf(text, DURATION_SIZE / 2, "%ld d %ld h", all / 86400, all / 3600 % 24);
-}
-
 /* "2 min 10 s left", or "" where that cannot be told. */
-static void write_left(char text[DURATION_SIZE], const slao_event *event, const char *before) {
+static void write_left(char text[LEFT_SIZE], const slao_event *event, const char *before) {
     const slao_queue_counts *counts = &event->counts;
     text[0] = '\0';
     if (!(counts->cost_done > 0) || counts->ready + counts->waiting + counts->running == 0)
         return;
-    char duration[DURATION_SIZE / 2];
-    write_duration(duration, event->elapsed * counts->cost_left / counts->cost_done);
-    snprintf(text, DURATION_SIZE, "%s%s left", before, duration);
+    char duration[SLAO_DURATION_TEXT];
+    slao_duration_text(duration, event->elapsed * counts->cost_left / counts->cost_done);
+    snprintf(text, LEFT_SIZE, "%s%s left", before, duration);
 }
 
 /* "12/40 steps, 3 running, 1 failed, 1843 tokens/s, 2 min 10 s left" */
 static void write_state(const slao_progress *progress, const slao_event *event,
                         char text[LINE_SIZE]) {
     const slao_queue_counts *counts = &event->counts;
-    char left[DURATION_SIZE];
+    char left[LEFT_SIZE];
     int at = snprintf(text, LINE_SIZE, "%lld/%lld steps, %lld running", (long long)counts->done,
                       (long long)counts->steps, (long long)counts->running);
     if (counts->failed > 0)
@@ -116,7 +99,7 @@ static void show_line(slao_progress *progress, const slao_event *event) {
 /* "slao: [12/40] finetune agnews: 34.2 s, 1832 tokens/s, rank 3; 2 min 10 s left" */
 static void show_done(slao_progress *progress, const slao_event *event, const char *name) {
     const slao_queue_counts *counts = &event->counts;
-    char speed[64] = "", left[DURATION_SIZE];
+    char speed[64] = "", left[LEFT_SIZE];
     if (event->tokens > 0 && event->seconds > 0)
         snprintf(speed, sizeof speed, ", %.0f tokens/s", (double)event->tokens / event->seconds);
     write_left(left, event, "; ");

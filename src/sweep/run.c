@@ -302,13 +302,16 @@ static slao_status run_and_report(sweep_run *run) {
         slao_crew_run(run->ranks, run->graph, run->study.plan->n_steps, &runner, listener, &limits);
     if (run->ranks->rank != 0)
         return status;
-    char message[4096];
-    snprintf(message, sizeof message, "%s", slao_message());
-    slao_status written = write_results(run);
-    slao_status ended = slao_chronicle_end(run->chronicle, status);
+    char message[4096] = "";
     if (status != SLAO_OK)
-        return slao_fail(status, "%s", message);
-    return written != SLAO_OK ? written : ended;
+        snprintf(message, sizeof message, "%s", slao_message());
+    slao_status written = write_results(run);
+    if (status == SLAO_OK && written != SLAO_OK) {
+        status = written;
+        snprintf(message, sizeof message, "%s", slao_message());
+    }
+    slao_status ended = slao_chronicle_end(run->chronicle, status, message);
+    return status == SLAO_OK ? ended : slao_fail(status, "%s", message);
 }
 
 slao_status slao_sweep_run(slao_ranks *ranks, const slao_sweep_choices *choices) {

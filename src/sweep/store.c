@@ -13,7 +13,7 @@
 
 struct slao_store {
     char *folder, *lock_path, *journal_path;
-    slao_lock lock;
+    slao_lock *lock;      /* NULL: not held */
     slao_journal journal; /* opened by the first event */
 };
 
@@ -49,7 +49,7 @@ void slao_store_close(slao_store *store) {
     if (!store)
         return;
     slao_journal_close(&store->journal);
-    (void)slao_lock_release(&store->lock); /* one that stays is taken over: this process is gone */
+    (void)slao_lock_release(store->lock); /* one that stays is taken over: this process is gone */
     free(store->journal_path);
     free(store->lock_path);
     free(store->folder);
@@ -61,13 +61,20 @@ const char *slao_store_folder(const slao_store *store) {
 }
 
 slao_status slao_store_lock(slao_store *store) {
-    SLAO_INVARIANT(!store->lock.path);
+    SLAO_INVARIANT(!store->lock);
     return slao_lock_take(&store->lock, store->lock_path);
+}
+
+slao_status slao_store_check_lock(const slao_store *store) {
+    SLAO_INVARIANT(store->lock);
+    return slao_lock_check(store->lock);
 }
 
 slao_status slao_store_unlock(slao_store *store) {
     slao_journal_close(&store->journal);
-    return slao_lock_release(&store->lock);
+    slao_lock *lock = store->lock;
+    store->lock = NULL;
+    return slao_lock_release(lock);
 }
 
 static slao_status key_path(const slao_store *store, char **path, const char *folder, slao_hash key,
@@ -233,13 +240,18 @@ out:
     return status;
 }
 
+static slao_status need_journal(slao_store *store) {
+    SLAO_TRY(slao_store_check_lock(store));
+    return store->journal.fd < 0 ? slao_journal_open(&store->journal, store->journal_path)
+                                 : SLAO_OK;
+}
+
 slao_status slao_store_journal(slao_store *store, const cJSON *event) {
-    SLAO_INVARIANT(store->lock.path);
-    if (store->journal.fd < 0)
-        SLAO_TRY(slao_journal_open(&store->journal, store->journal_path));
+    SLAO_TRY(need_journal(store));
     return slao_journal_append(&store->journal, event);
 }
 
-slao_status slao_store_events(const slao_store *store, cJSON **events) {
-    return slao_journal_read(events, store->journal_path);
+slao_status slao_store_journal_size(slao_store *store, size_t *size) {
+    SLAO_TRY(need_journal(store));
+    return slao_journal_size(&store->journal, size);
 }

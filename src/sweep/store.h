@@ -40,9 +40,12 @@ slao_status slao_store_open(slao_store **store, const char *folder);
 void slao_store_close(slao_store *store); /* gives the lock back; NULL is allowed */
 const char *slao_store_folder(const slao_store *store);
 
-/* The lock keeps two sweeps off one store: SLAO_BAD_INPUT names the host and pid that hold it. A
- * lock whose process is gone from this host is taken over with a note. */
+/* The lock (sweep/lock.h) keeps two sweeps off one store: SLAO_BAD_INPUT names the host and pid
+ * that hold it. One whose holder is gone is taken over with a note; for a holder on another host
+ * that takes a lease. */
 slao_status slao_store_lock(slao_store *store);
+/* SLAO_BROKEN if another took it over meanwhile, as it may from a sweep that stood still. */
+slao_status slao_store_check_lock(const slao_store *store);
 slao_status slao_store_unlock(slao_store *store);
 
 /* Removes the record, so that the step counts as not run; one that is not there is fine. */
@@ -71,11 +74,10 @@ slao_status slao_store_evaluated_path(const slao_store *store, slao_hash key, ch
 slao_status slao_store_log_path(const slao_store *store, slao_hash key, char **path);
 
 /* Appends one event ({"event": ..., "time": ..., ...}) to the journal and fsyncs it. Only who holds
- * the lock may. */
+ * the lock may: SLAO_BROKEN once it is another's. */
 slao_status slao_store_journal(slao_store *store, const cJSON *event);
 
-/* All events of the journal so far, a JSON array that the caller deletes; empty without a journal.
- * For anyone, at any time. */
-slao_status slao_store_events(const slao_store *store, cJSON **events);
+/* Bytes of the journal so far. Only who holds the lock may ask. */
+slao_status slao_store_journal_size(slao_store *store, size_t *size);
 
 #endif

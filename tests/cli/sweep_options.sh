@@ -58,7 +58,7 @@ again=$(grep -o '"event":"done".*' "$work/drained.store/journal.jsonl" | grep -o
 [ "$again" -eq 0 ] || fail "$again recorded steps ran twice"
 
 echo "== a damaged savepoint is told of and not used"
-key=$(basename "$(grep -l '"kind":"finetune"' "$work/drained.store/steps/"* | head -1)" .json)
+key=$(basename "$(grep -l '"kind":"finetune"' "$work/drained.store/steps/"* | sed -n 1p)" .json)
 rm "$work/drained.store/steps/$key.json"
 echo "no savepoint" >"$work/drained.store/checkpoints/$key"
 expect 0 "${mpi[@]}" "$SLAO" sweep "$work/spec.json" -o "$work/drained.h5"

@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "sweep/journal.h"
 #include "sweep/lock.h"
@@ -10,7 +11,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static char folder[] = "/tmp/slao-store-XXXXXX";
@@ -177,13 +180,19 @@ static void test_the_lock_of_the_dead_is_taken_over(void **state) {
 /* The pid is there, but it is another process: it was given again. */
 static void test_a_pid_given_again_is_no_holder(void **state) {
     (void)state;
-    char host[256] = "", text[512];
-    assert_int_equal(gethostname(host, sizeof host - 1), 0);
-    snprintf(text, sizeof text,
-             "{\"host\":\"%s\",\"pid\":%ld,\"process_start\":1,\"started\":\"then\"}", host,
-             (long)getpid());
+    char *text, start[64];
+    assert_ok(slao_holder_write(in_folder("lock")));
+    slao_holder holder;
+    assert_ok(slao_holder_read(&holder, in_folder("lock")));
     slao_store *store = open_store();
+    assert_fails(slao_store_lock(store), SLAO_BAD_INPUT, "in use");
+    assert_ok(slao_read_text(&text, NULL, in_folder("lock")));
+    snprintf(start, sizeof start, "\"process_start\":%lld", (long long)holder.process_start);
+    char *place = strstr(text, start);
+    assert_non_null(place);
+    place[strlen(start) - 1] ^= 1; /* another digit */
     write_text(in_folder("lock"), text);
+    free(text);
     assert_ok(slao_store_lock(store));
     slao_store_close(store);
 }
@@ -205,18 +214,87 @@ static void test_a_zombie_is_no_holder(void **state) {
     assert_int_equal(waitpid(child, NULL, 0), child);
 }
 
-static void test_the_lock_of_another_host_is_refused(void **state) {
+static const char elsewhere[] =
+    "{\"host\":\"elsewhere.example\",\"namespace\":\"\",\"pid\":7,\"process_start\":9,"
+    "\"started\":\"2026-01-01T00:00:00Z\"}";
+
+static int give_signs_of_life(void) {
+    for (int i = 0; i < 50; i++) {
+        struct timespec nap = {0, 100 * 1000 * 1000};
+        nanosleep(&nap, NULL);
+        if (utimensat(AT_FDCWD, in_folder("lock"), NULL, 0) != 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* Both times what is in the file is the same, and old. */
+static void test_the_lock_of_another_host_lives_by_its_heartbeat(void **state) {
     (void)state;
+    const struct timespec old[2] = {{1000000000, 0}, {1000000000, 0}};
     slao_store *store = open_store();
-    write_text(in_folder("lock"), "{\"host\":\"elsewhere.example\",\"pid\":7,\"process_start\":9,"
-                                  "\"started\":\"2026-01-01T00:00:00Z\"}");
+    write_text(in_folder("lock"), elsewhere);
+    assert_int_equal(utimensat(AT_FDCWD, in_folder("lock"), old, 0), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(give_signs_of_life());
     assert_fails(slao_store_lock(store), SLAO_BAD_INPUT, "host elsewhere.example");
     assert_non_null(strstr(slao_message(), in_folder("lock")));
-    assert_non_null(strstr(slao_message(), "delete"));
+    slao_lock_state look;
+    assert_ok(slao_lock_look(&look, in_folder("lock")));
+    assert_true(look.held && look.alive && look.silence < 1.9);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_int_equal(utimensat(AT_FDCWD, in_folder("lock"), old, 0), 0);
+    assert_ok(slao_lock_look(&look, in_folder("lock")));
+    assert_true(look.held && !look.alive && look.holder.pid == 7);
+    double begin = slao_seconds();
+    assert_ok(slao_store_lock(store));
+    assert_true(slao_seconds() - begin >= 2);
+    assert_ok(slao_lock_look(&look, in_folder("lock")));
+    assert_true(look.held && look.alive && look.holder.pid == getpid());
+    slao_store_close(store);
+    assert_ok(slao_lock_look(&look, in_folder("lock")));
+    assert_false(look.held);
+}
+
+static void test_an_unreadable_lock_is_refused(void **state) {
+    (void)state;
+    slao_store *store = open_store();
     write_text(in_folder("lock"), "");
     assert_fails(slao_store_lock(store), SLAO_BAD_INPUT, "delete it");
     slao_store_close(store);
-    assert_true(slao_is_file(in_folder("lock"))); /* never another's */
+    assert_true(slao_is_file(in_folder("lock")));
+}
+
+static void test_the_heart_beats(void **state) {
+    (void)state;
+    const struct timespec old[2] = {{1000000000, 0}, {1000000000, 0}};
+    slao_store *store = open_store();
+    assert_ok(slao_store_lock(store));
+    assert_int_equal(utimensat(AT_FDCWD, in_folder("lock"), old, 0), 0);
+    slao_lock_state look = {.silence = 1e9};
+    for (double begin = slao_seconds(); look.silence > 2 && slao_seconds() - begin < 10;)
+        assert_ok(slao_lock_look(&look, in_folder("lock")));
+    assert_true(look.silence <= 2);
+    slao_store_close(store);
+}
+
+/* As after having been suspended: whoever has the lock now keeps it, and nothing more is written.
+ */
+static void test_a_lost_lock_is_noticed(void **state) {
+    (void)state;
+    slao_store *store = open_store();
+    assert_ok(slao_store_lock(store));
+    assert_ok(slao_store_check_lock(store));
+    write_text(in_folder("other"), elsewhere);
+    assert_int_equal(rename(in_folder("other"), in_folder("lock")), 0);
+    cJSON *event = cJSON_CreateObject();
+    assert_fails(slao_store_journal(store, event), SLAO_BROKEN, "was taken over");
+    cJSON_Delete(event);
+    slao_store_close(store);
+    assert_true(slao_is_file(in_folder("lock")));
 }
 
 /* Tells through `reports` how the race ended, and stays alive until `hold` is closed: the lock of a
@@ -275,9 +353,9 @@ static cJSON *event_of(int number) {
     return event;
 }
 
-static int n_events(const slao_store *store) {
+static int n_events(void) {
     cJSON *events;
-    assert_ok(slao_store_events(store, &events));
+    assert_ok(slao_journal_read(&events, in_folder("journal.jsonl"), 0));
     int count = cJSON_GetArraySize(events), i = 0;
     const cJSON *event;
     cJSON_ArrayForEach (event, events)
@@ -295,26 +373,27 @@ static void journal(slao_store *store, int number) {
 static void test_the_journal_survives_a_torn_line(void **state) {
     (void)state;
     slao_store *store = open_store();
-    assert_int_equal(n_events(store), 0);
+    assert_int_equal(n_events(), 0);
     assert_ok(slao_store_lock(store));
     journal(store, 0);
     journal(store, 1);
-    assert_int_equal(n_events(store), 2);
+    assert_int_equal(n_events(), 2);
     slao_store_close(store);
     FILE *file = fopen(in_folder("journal.jsonl"), "a");
     assert_non_null(file);
     fputs("{\"event\":\"done\",\"numb", file);
     assert_int_equal(fclose(file), 0);
     store = open_store();
-    assert_int_equal(n_events(store), 2);
+    assert_int_equal(n_events(), 2);
     assert_ok(slao_store_lock(store));
     journal(store, 2);
-    assert_int_equal(n_events(store), 3);
+    assert_int_equal(n_events(), 3);
     slao_store_close(store);
     write_text(in_folder("journal.jsonl"), "{\"number\":0}\n{\"num\n{\"number\":1}\n");
     store = open_store();
     cJSON *events;
-    assert_fails(slao_store_events(store, &events), SLAO_BAD_INPUT, "line 2");
+    assert_fails(slao_journal_read(&events, in_folder("journal.jsonl"), 0), SLAO_BAD_INPUT,
+                 "line 2");
     slao_store_close(store);
 }
 
@@ -350,7 +429,7 @@ static void test_half_a_line_is_taken_back(void **state) {
     assert_string_equal(text, "{\"event\":\"done\",\"number\":0}\n");
     free(text);
     journal(store, 1);
-    assert_int_equal(n_events(store), 2);
+    assert_int_equal(n_events(), 2);
     slao_store_close(store);
 }
 
@@ -358,6 +437,7 @@ static void test_half_a_line_is_taken_back(void **state) {
     cmocka_unit_test_setup_teardown(test, make_store_folder, remove_store_folder)
 
 int main(void) {
+    assert_int_equal(setenv("SLAO_LEASE_SECONDS", "2", 1), 0);
     const struct CMUnitTest tests[] = {
         STORE_TEST(test_a_record_comes_back),
         STORE_TEST(test_bad_records_are_refused),
@@ -367,7 +447,10 @@ int main(void) {
         STORE_TEST(test_the_lock_of_the_dead_is_taken_over),
         STORE_TEST(test_a_pid_given_again_is_no_holder),
         STORE_TEST(test_a_zombie_is_no_holder),
-        STORE_TEST(test_the_lock_of_another_host_is_refused),
+        STORE_TEST(test_the_lock_of_another_host_lives_by_its_heartbeat),
+        STORE_TEST(test_an_unreadable_lock_is_refused),
+        STORE_TEST(test_the_heart_beats),
+        STORE_TEST(test_a_lost_lock_is_noticed),
         STORE_TEST(test_one_of_many_takes_over),
         STORE_TEST(test_the_journal_survives_a_torn_line),
         STORE_TEST(test_a_full_disk_leaves_the_journal),
