@@ -36,8 +36,8 @@ static slao_status collect_from(const char *output, const slao_option_list *fold
     SLAO_TRY(slao_allocate(&stores, (size_t)folders->count, sizeof(slao_store *)));
     slao_status status = SLAO_OK;
     for (int64_t i = 0; i < folders->count && status == SLAO_OK; i++) {
-        if (slao_is_folder(folders->values[i])) /* opening would make it */
-            status = slao_store_open(&stores[i], folders->values[i]);
+        if (slao_is_folder(folders->values[i]))
+            status = slao_store_look_into(&stores[i], folders->values[i]);
         else
             status = slao_fail(SLAO_BAD_INPUT, "there is no store %s", folders->values[i]);
     }

@@ -1,17 +1,17 @@
 #include "sweep/run.h"
 
 #include "base/file.h"
-#include "base/log.h"
 #include "base/memory.h"
 #include "linalg/threads.h"
 #include "sweep/chronicle.h"
 #include "sweep/crew.h"
 #include "sweep/deadline.h"
 #include "sweep/environment.h"
+#include "sweep/graph.h"
 #include "sweep/group.h"
+#include "sweep/leftovers.h"
 #include "sweep/results.h"
 #include "sweep/study.h"
-#include "sweep/work.h"
 #include "sweep/workbench.h"
 
 #include <inttypes.h>
@@ -143,6 +143,7 @@ static slao_status open_store(sweep_run *run, const char *spec_folder) {
     if (!first)
         return SLAO_OK;
     SLAO_TRY(slao_store_lock(run->store));
+    SLAO_TRY(slao_leftovers_remove(run->store, run->output));
     const slao_plan *plan = run->study.plan;
     for (int64_t i = 0; run->choices->fresh && i < plan->n_steps; i++)
         SLAO_TRY(slao_store_forget(run->store, plan->steps[i].key));
@@ -185,49 +186,17 @@ static slao_status load_bench(sweep_run *run) {
     return slao_workbench_tokenise(run->bench);
 }
 
-/* Is the step's record there, and can it be read? One that cannot is taken away, and the step runs
- * again. */
-static slao_status is_done(slao_store *store, slao_hash key, bool *done) {
-    *done = slao_store_has(store, key);
-    if (!*done)
-        return SLAO_OK;
-    cJSON *record;
-    slao_status status = slao_store_get(store, key, &record);
-    cJSON_Delete(record);
-    if (status != SLAO_BAD_INPUT)
-        return status;
-    slao_warn("%s: it runs again", slao_message());
-    *done = false;
-    return slao_store_forget(store, key);
-}
-
-/* Did the step fail in an earlier run? */
-static slao_status has_failed(const slao_store *store, slao_hash key, bool *failed) {
-    char *path;
-    SLAO_TRY(slao_store_log_path(store, key, &path));
-    *failed = slao_is_file(path);
-    free(path);
-    return SLAO_OK;
-}
-
-/* What the coordinator knows of the steps; rank 0's alone. */
+/* What the coordinator knows of the steps; rank 0's alone. What cannot be read of a step is taken
+ * away: it would seem done to who runs it. */
 static slao_status make_graph(sweep_run *run) {
     const slao_plan *plan = run->study.plan;
     if (run->ranks->rank != 0)
         return SLAO_OK;
-    SLAO_TRY(slao_allocate(&run->graph, (size_t)plan->n_steps, sizeof *run->graph));
+    SLAO_TRY(slao_graph_new(&run->graph, plan, run->store, &run->choices->selection));
     for (int64_t i = 0; i < plan->n_steps; i++) {
-        const slao_step *step = &plan->steps[i];
-        slao_graph_step *in_graph = &run->graph[i];
-        *in_graph = (slao_graph_step){.n_parents = step->n_parents,
-                                      .parents = step->parents,
-                                      .cost = slao_work_of(plan, step),
-                                      .resumable = step->kind == SLAO_STEP_FINETUNE};
-        SLAO_TRY(is_done(run->store, step->key, &in_graph->done));
-        if (!in_graph->done)
-            SLAO_TRY(has_failed(run->store, step->key, &in_graph->failed));
+        if (!run->graph[i].done)
+            SLAO_TRY(slao_store_forget(run->store, plan->steps[i].key));
     }
-    SLAO_TRY(slao_selection_apply(&run->choices->selection, plan, run->graph));
     return slao_deadline(&run->deadline, run->choices->time_limit);
 }
 

@@ -103,7 +103,7 @@ static slao_status measure(simulation *s, int64_t n_steps) {
     double *chains;
     SLAO_TRY(slao_allocate(&chains, (size_t)n_steps, sizeof *chains));
     for (int64_t i = 0; i < n_steps; i++) {
-        if (s->steps[i].done)
+        if (s->steps[i].done || s->steps[i].left_out)
             continue;
         for (int64_t p = 0; p < s->steps[i].n_parents; p++) {
             if (chains[s->steps[i].parents[p]] > chains[i])

@@ -25,22 +25,35 @@ static slao_status make_folder(const char *store, const char *name) {
     return status;
 }
 
-slao_status slao_store_open(slao_store **store, const char *folder) {
+static slao_status make_folders_of(const char *store) {
+    static const char *const names[] = {"steps", "adapters", "checkpoints", "logs", "specs"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        SLAO_TRY(make_folder(store, names[i]));
+    return SLAO_OK;
+}
+
+slao_status slao_store_look_into(slao_store **store, const char *folder) {
     SLAO_TRY(slao_allocate(store, 1, sizeof **store));
     slao_store *made = *store;
     made->journal.fd = -1;
-    slao_status status;
-    SLAO_TRY_GOTO(status, slao_copy_text(&made->folder, folder), fail);
-    SLAO_TRY_GOTO(status, slao_join_path(&made->lock_path, folder, "lock"), fail);
-    SLAO_TRY_GOTO(status, slao_join_path(&made->journal_path, folder, "journal.jsonl"), fail);
-    SLAO_TRY_GOTO(status, make_folder(folder, "steps"), fail);
-    SLAO_TRY_GOTO(status, make_folder(folder, "adapters"), fail);
-    SLAO_TRY_GOTO(status, make_folder(folder, "checkpoints"), fail);
-    SLAO_TRY_GOTO(status, make_folder(folder, "logs"), fail);
-    SLAO_TRY_GOTO(status, make_folder(folder, "specs"), fail);
-    return SLAO_OK;
-fail:
-    slao_store_close(made);
+    slao_status status = slao_copy_text(&made->folder, folder);
+    if (status == SLAO_OK)
+        status = slao_join_path(&made->lock_path, folder, "lock");
+    if (status == SLAO_OK)
+        status = slao_join_path(&made->journal_path, folder, "journal.jsonl");
+    if (status != SLAO_OK) {
+        slao_store_close(made);
+        *store = NULL;
+    }
+    return status;
+}
+
+slao_status slao_store_open(slao_store **store, const char *folder) {
+    SLAO_TRY(slao_store_look_into(store, folder));
+    slao_status status = make_folders_of(folder);
+    if (status == SLAO_OK)
+        return SLAO_OK;
+    slao_store_close(*store);
     *store = NULL;
     return slao_fail_context(status, "store %s", folder);
 }

@@ -37,6 +37,8 @@ typedef struct slao_store slao_store;
 
 /* Opens (and makes) the store's folders. Opening takes no lock. */
 slao_status slao_store_open(slao_store **store, const char *folder);
+/* To read alone: makes nothing, and a store that is not there is an empty one. */
+slao_status slao_store_look_into(slao_store **store, const char *folder);
 void slao_store_close(slao_store *store); /* gives the lock back; NULL is allowed */
 const char *slao_store_folder(const slao_store *store);
 

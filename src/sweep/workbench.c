@@ -26,6 +26,8 @@ slao_status slao_workbench_new(slao_workbench **bench, const slao_workbench_part
     (*bench)->parts = *parts;
     slao_status status = keep_adapters(*bench, ADAPTERS_KEPT);
     if (status == SLAO_OK)
+        status = slao_encodings_new(&(*bench)->encodings, parts->plan, parts->tokenizer);
+    if (status == SLAO_OK)
         status = slao_pass_new(&(*bench)->pass, parts->model);
     if (status != SLAO_OK) {
         slao_workbench_free(*bench);
@@ -40,12 +42,7 @@ void slao_workbench_free(slao_workbench *bench) {
     for (size_t i = 0; i < bench->n_kept; i++)
         slao_lora_free(bench->kept[i].lora);
     free(bench->kept);
-    for (size_t i = 0; i < bench->n_tasks; i++) {
-        slao_encoded_free(bench->tasks[i].train);
-        slao_encoded_free(bench->tasks[i].validation);
-        slao_test_set_free(bench->tasks[i].test);
-    }
-    free(bench->tasks);
+    slao_encodings_free(bench->encodings);
     slao_pass_free(bench->pass);
     free(bench);
 }
@@ -122,61 +119,11 @@ slao_status slao_workbench_save_adapter(slao_workbench *bench, slao_hash key, bo
     return status;
 }
 
-/* ---- Tasks as tokens ---- */
-
-slao_status slao_workbench_find_task(slao_workbench *bench, const char *name, int64_t max_length,
-                                     slao_workbench_task **found) {
-    for (size_t i = 0; i < bench->n_tasks; i++) {
-        slao_workbench_task *task = &bench->tasks[i];
-        if (task->max_length == max_length && strcmp(task->task->name, name) == 0) {
-            *found = task;
-            return SLAO_OK;
-        }
-    }
-    SLAO_TRY(slao_grow(&bench->tasks, &bench->capacity, bench->n_tasks + 1, sizeof *bench->tasks));
-    *found = &bench->tasks[bench->n_tasks++];
-    **found = (slao_workbench_task){.task = slao_plan_task(bench->parts.plan, name),
-                                    .max_length = max_length};
-    return SLAO_OK;
-}
-
-slao_status slao_workbench_need_lessons(slao_workbench *bench, slao_workbench_task *task) {
-    if (task->train)
-        return SLAO_OK;
-    SLAO_TRY_IN(slao_encode(&task->train, bench->parts.tokenizer, &task->task->train,
-                            task->max_length, "train"),
-                "task %s", task->task->name);
-    return SLAO_OK;
-}
-
-slao_status slao_workbench_need_questions(slao_workbench *bench, slao_workbench_task *task) {
-    return task->test ? SLAO_OK
-                      : slao_test_set_new(&task->test, bench->parts.tokenizer, task->task,
-                                          task->max_length);
-}
-
-slao_status slao_workbench_need_validation(slao_workbench *bench, slao_workbench_task *task) {
-    if (task->validation)
-        return SLAO_OK;
-    SLAO_TRY_IN(slao_encode(&task->validation, bench->parts.tokenizer, &task->task->validation,
-                            task->max_length, "validation"),
-                "task %s", task->task->name);
-    return SLAO_OK;
-}
-
 slao_status slao_workbench_tokenise(slao_workbench *bench) {
     const slao_plan *plan = bench->parts.plan;
     for (int64_t i = 0; i < plan->n_steps; i++) {
-        const slao_step *step = &plan->steps[i];
-        if (step->kind == SLAO_STEP_MERGE || slao_store_has(bench->parts.store, step->key))
-            continue;
-        for (int64_t t = 0; t < step->n_tasks; t++) {
-            slao_workbench_task *task;
-            SLAO_TRY(slao_workbench_find_task(bench, step->tasks[t], step->trial->train.max_length,
-                                              &task));
-            SLAO_TRY(step->kind == SLAO_STEP_FINETUNE ? slao_workbench_need_lessons(bench, task)
-                                                      : slao_workbench_need_questions(bench, task));
-        }
+        if (!slao_store_has(bench->parts.store, plan->steps[i].key))
+            SLAO_TRY(slao_encodings_of_step(bench->encodings, &plan->steps[i], NULL));
     }
     return SLAO_OK;
 }

@@ -37,8 +37,8 @@ typedef struct {
 slao_status slao_workbench_new(slao_workbench **bench, const slao_workbench_parts *parts);
 void slao_workbench_free(slao_workbench *bench); /* NULL is allowed */
 
-/* Tokenises every task that steps still to be run need, so that an example that cannot be used (its
- * instruction and answer alone exceed max_length) is SLAO_BAD_INPUT before anything is trained. */
+/* Tokenises all that steps still to be run read (sweep/encodings.h), so that an example that cannot
+ * be used is SLAO_BAD_INPUT before anything is trained. */
 slao_status slao_workbench_tokenise(slao_workbench *bench);
 
 /* How a worker runs steps with this bench. Their parents must be in the store. SLAO_FAILED: the

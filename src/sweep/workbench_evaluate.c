@@ -38,9 +38,9 @@ static slao_status view_parents(slao_workbench *bench, const slao_step *step,
 slao_status slao_workbench_evaluate(slao_workbench *bench, const slao_step *step, cJSON *record,
                                     int64_t *tokens) {
     const slao_model_config *config = &bench->parts.model->config;
-    slao_workbench_task *task;
-    SLAO_TRY(slao_workbench_find_task(bench, step->task, step->trial->train.max_length, &task));
-    SLAO_TRY(slao_workbench_need_questions(bench, task));
+    slao_encoding *task;
+    SLAO_TRY(
+        slao_encodings_test(bench->encodings, step->task, step->trial->train.max_length, &task));
     slao_low_ranks pairs = {0};
     SLAO_TRY(view_parents(bench, step, &pairs));
     slao_score_settings score = bench->parts.plan->spec->score;

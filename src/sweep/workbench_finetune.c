@@ -65,12 +65,11 @@ typedef struct {
 static slao_status gather_examples(slao_workbench *bench, finetune *work) {
     const slao_step *step = work->step;
     slao_lesson *lesson = &work->lesson;
-    slao_workbench_task *task;
+    slao_encoding *task;
     int64_t total = 0;
     for (int64_t t = 0; t < step->n_tasks; t++) {
-        SLAO_TRY(
-            slao_workbench_find_task(bench, step->tasks[t], step->trial->train.max_length, &task));
-        SLAO_TRY(slao_workbench_need_lessons(bench, task));
+        SLAO_TRY(slao_encodings_train(bench->encodings, step->tasks[t],
+                                      step->trial->train.max_length, &task));
         lesson->examples = task->train->sequences;
         total += task->train->count;
     }
@@ -81,8 +80,8 @@ static slao_status gather_examples(slao_workbench *bench, finetune *work) {
     lesson->examples = work->mixed;
     total = 0;
     for (int64_t t = 0; t < step->n_tasks; t++) {
-        SLAO_TRY(
-            slao_workbench_find_task(bench, step->tasks[t], step->trial->train.max_length, &task));
+        SLAO_TRY(slao_encodings_train(bench->encodings, step->tasks[t],
+                                      step->trial->train.max_length, &task));
         memcpy(work->mixed + total, task->train->sequences,
                (size_t)task->train->count * sizeof *work->mixed);
         total += task->train->count;

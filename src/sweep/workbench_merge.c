@@ -121,12 +121,10 @@ static slao_status validation_loss(slao_workbench *bench, const slao_step *step,
     slao_status status = SLAO_OK;
     *loss = 0;
     for (int64_t i = 0; i < step->position && status == SLAO_OK; i++) {
-        slao_workbench_task *task;
+        slao_encoding *task;
         double part = 0;
-        status =
-            slao_workbench_find_task(bench, trial->order->tasks[i], trial->train.max_length, &task);
-        if (status == SLAO_OK)
-            status = slao_workbench_need_validation(bench, task);
+        status = slao_encodings_validation(bench->encodings, trial->order->tasks[i],
+                                           trial->train.max_length, &task);
         if (status == SLAO_OK)
             status = slao_mean_loss(bench->pass, &pairs, task->validation->sequences,
                                     task->validation->count, trial->train.batch_size, &part);

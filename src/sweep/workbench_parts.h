@@ -1,22 +1,12 @@
 /* What the kinds of steps share of a workbench: workbench_finetune.c, workbench_merge.c and
- * workbench_evaluate.c compute them, workbench.c holds adapters and tasks and writes the records.
+ * workbench_evaluate.c compute them, workbench.c holds adapters and writes the records.
  * Within sweep/ only. */
 #ifndef SLAO_SWEEP_WORKBENCH_PARTS_H
 #define SLAO_SWEEP_WORKBENCH_PARTS_H
 
-#include "data/encode.h"
-#include "learn/test_set.h"
 #include "model/transformer.h"
+#include "sweep/encodings.h"
 #include "sweep/workbench.h"
-
-/* A task as tokens: made when a step first needs it. The length it is cut to is part of what it is.
- */
-typedef struct {
-    const slao_task *task;
-    int64_t max_length;
-    slao_encoded *train, *validation; /* NULL until needed; so is test */
-    slao_test_set *test;
-} slao_workbench_task;
 
 typedef struct {
     slao_hash key;
@@ -36,8 +26,7 @@ struct slao_workbench {
     double begun, saved;   /* when it was begun, and when its last savepoint was made */
     int64_t resumed_from;  /* optimiser steps that it had done before */
     double seconds_before; /* that it ran for before it was stopped */
-    slao_workbench_task *tasks;
-    size_t n_tasks, capacity;
+    slao_encodings *encodings;
     slao_workbench_kept *kept; /* the last adapters, the one used last first */
     size_t n_kept, kept_capacity;
 };
@@ -60,14 +49,6 @@ slao_status slao_workbench_save_adapter(slao_workbench *bench, slao_hash key, bo
 
 size_t slao_workbench_adapter_bytes(const slao_lora *lora);
 size_t slao_workbench_bytes_of_all(const slao_workbench_adapters *list);
-
-/* ---- Tasks as tokens: *found belongs to the bench and stays until the next one is found ---- */
-
-slao_status slao_workbench_find_task(slao_workbench *bench, const char *name, int64_t max_length,
-                                     slao_workbench_task **found);
-slao_status slao_workbench_need_lessons(slao_workbench *bench, slao_workbench_task *task);
-slao_status slao_workbench_need_questions(slao_workbench *bench, slao_workbench_task *task);
-slao_status slao_workbench_need_validation(slao_workbench *bench, slao_workbench_task *task);
 
 /* ---- Records ---- */
 

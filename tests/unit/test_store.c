@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "sweep/journal.h"
+#include "sweep/leftovers.h"
 #include "sweep/lock.h"
 #include "sweep/store.h"
 
@@ -433,6 +434,66 @@ static void test_half_a_line_is_taken_back(void **state) {
     slao_store_close(store);
 }
 
+static void make_leftover(const char *name, long pid, bool old) {
+    char path[512], host[64] = "";
+    assert_int_equal(gethostname(host, sizeof host - 1), 0);
+    snprintf(path, sizeof path, "%s.%s.%ld.tmp", in_folder(name), host, pid);
+    write_text(path, "half");
+    const struct timespec long_ago[2] = {{1000000000, 0}, {1000000000, 0}};
+    if (old)
+        assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+}
+
+static int count_files(const char *pattern) {
+    char command[256];
+    snprintf(command, sizeof command, "exit $(find %s -name '%s' | wc -l)", folder, pattern);
+    return WEXITSTATUS(system(command));
+}
+
+/* A pid that was, and is no more. */
+static long dead_pid(void) {
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    return (long)child;
+}
+
+static void test_leftovers_are_removed(void **state) {
+    (void)state;
+    static const char *const places[] = {"status.json", "steps/a.json", "adapters/b/c/d",
+                                         "checkpoints/e", "out.h5"};
+    slao_store *store = open_store();
+    assert_ok(slao_make_folders(in_folder("adapters/b/c")));
+    long dead = dead_pid(), living = (long)getpid();
+    for (size_t i = 0; i < 5; i++) {
+        make_leftover(places[i], dead, false);
+        make_leftover(places[i], living, false);
+    }
+    make_leftover("specs/old", living, true);
+    write_text(in_folder("steps/x.elsewhere.7.tmp"), "written on another host just now");
+    write_text(in_folder("steps/notes.tmp.txt"), "not ours");
+    char done[SLAO_HASH_TEXT], other[SLAO_HASH_TEXT], path[64];
+    slao_hash_to_text(key, done);
+    slao_hash_to_text((slao_hash){7, 7}, other);
+    snprintf(path, sizeof path, "checkpoints/%s", done);
+    write_text(in_folder(path), "savepoint");
+    snprintf(path, sizeof path, "checkpoints/%s", other);
+    write_text(in_folder(path), "savepoint");
+    cJSON *record = record_of(key);
+    assert_ok(slao_store_put(store, key, record));
+    cJSON_Delete(record);
+    assert_ok(slao_store_lock(store));
+    assert_ok(slao_leftovers_remove(store, in_folder("out.h5")));
+    assert_int_equal(count_files("*.tmp"), 5 + 1);
+    assert_int_equal(count_files("*.txt"), 1);
+    assert_int_equal(count_files(done), 0);
+    assert_int_equal(count_files(other), 1);
+    assert_true(slao_store_has(store, key));
+    slao_store_close(store);
+}
+
 #define STORE_TEST(test)                                                                           \
     cmocka_unit_test_setup_teardown(test, make_store_folder, remove_store_folder)
 
@@ -452,6 +513,7 @@ int main(void) {
         STORE_TEST(test_the_heart_beats),
         STORE_TEST(test_a_lost_lock_is_noticed),
         STORE_TEST(test_one_of_many_takes_over),
+        STORE_TEST(test_leftovers_are_removed),
         STORE_TEST(test_the_journal_survives_a_torn_line),
         STORE_TEST(test_a_full_disk_leaves_the_journal),
         STORE_TEST(test_half_a_line_is_taken_back),
