@@ -1,90 +1,130 @@
-/* slao plan: what a sweep would run. */
+/* slao plan: what a sweep would run, and what that would take. */
 #include "cli/plan.h"
 
 #include "cli/command.h"
 
+#include "base/file.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "cli/options.h"
-#include "sweep/study.h"
+#include "sweep/estimate.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A forward and a backward pass cost about three forward passes, which is what scoring takes. */
-enum { PASSES_OF_TRAINING = 3 };
+/* ---- The numbers that are counted four times ---- */
 
-enum { TRAINED = SLAO_N_STEP_KINDS, SCORED, N_COUNTS };
-static const char *const labels[N_COUNTS] = {"fine-tune steps", "merge steps", "evaluate steps",
-                                             "examples trained", "examples scored"};
-static const char *const keys[N_COUNTS] = {"finetune", "merge", "evaluate", "examples_trained",
-                                           "examples_scored"};
+enum { N_COUNTS = 7 };
+static const struct {
+    const char *key, *label;
+    size_t offset; /* of an int64_t in slao_estimate_work */
+} counted[N_COUNTS] = {
+    {"finetune", "fine-tune steps", offsetof(slao_estimate_work, steps[SLAO_STEP_FINETUNE])},
+    {"merge", "merge steps", offsetof(slao_estimate_work, steps[SLAO_STEP_MERGE])},
+    {"evaluate", "evaluate steps", offsetof(slao_estimate_work, steps[SLAO_STEP_EVALUATE])},
+    {"examples_trained", "examples trained", offsetof(slao_estimate_work, examples_trained)},
+    {"examples_scored", "examples scored", offsetof(slao_estimate_work, examples_scored)},
+    {"tokens_trained", "tokens trained", offsetof(slao_estimate_work, tokens_trained)},
+    {"tokens_scored", "tokens scored", offsetof(slao_estimate_work, tokens_scored)},
+};
 
-typedef struct {
-    int64_t without[N_COUNTS], with[N_COUNTS]; /* sharing */
-    int64_t passes, longest;                   /* of all steps; of the longest chain of them */
-} summary;
+static int64_t count_at(const slao_estimate_work *work, int row) {
+    return *(const int64_t *)(const void *)((const char *)work + counted[row].offset);
+}
 
-static int64_t examples_of(const slao_plan *plan, const slao_step *step) {
-    int64_t sum = 0;
-    for (int64_t i = 0; i < step->n_tasks && step->kind != SLAO_STEP_MERGE; i++) {
-        const slao_task *task = slao_plan_task(plan, step->tasks[i]);
-        sum += step->kind == SLAO_STEP_EVALUATE ? task->test.count
-                                                : task->train.count * step->trial->train.epochs;
+/* ---- As text ---- */
+
+static void print_bytes(const char *label, double bytes, const char *of) {
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    int unit = 0;
+    for (; bytes >= 1024 && unit < 4; unit++)
+        bytes /= 1024;
+    if (isnan(bytes))
+        printf("%-18s not known%s\n", label, of);
+    else
+        printf("%-18s %.3g %s%s\n", label, bytes, units[unit], of);
+}
+
+static void print_time(const slao_estimate *e) {
+    const slao_speed *speed = &e->speed;
+    char seconds[SLAO_DURATION_TEXT], work[SLAO_DURATION_TEXT], longest[SLAO_DURATION_TEXT];
+    slao_duration_text(seconds, e->seconds);
+    slao_duration_text(work, e->work_seconds);
+    slao_duration_text(longest, e->longest_seconds);
+    if (isnan(e->seconds)) {
+        printf("%-18s not known: this machine has not the memory for a measurement\n", "time");
+        return;
     }
-    return sum;
+    printf("%-18s about %s on %" PRId64 " rank%s (%s of work, the longest chain is %s)\n", "time",
+           seconds, e->ranks, e->ranks == 1 ? "" : "s", work, longest);
+    if (strcmp(speed->source, "none") != 0)
+        printf("%-18s %.0f tokens/s trained, %.0f scored, %s\n", "speed", speed->trained,
+               speed->scored,
+               strcmp(speed->source, "store") == 0
+                   ? "by the steps in the store that ran on this kind of machine"
+                   : "by a short measurement on this machine");
 }
 
-static slao_status summarise(const slao_plan *plan, summary *sums) {
-    int64_t *chains; /* per step: passes of the longest chain that ends in it */
-    SLAO_TRY(slao_allocate(&chains, (size_t)plan->n_steps, sizeof *chains));
-    *sums = (summary){0};
-    for (int64_t s = 0; s < plan->n_steps; s++) {
-        const slao_step *step = &plan->steps[s];
-        bool training = step->kind == SLAO_STEP_FINETUNE;
-        int64_t examples = examples_of(plan, step);
-        int64_t passes = training ? PASSES_OF_TRAINING * examples : examples;
-        sums->with[step->kind]++;
-        sums->without[step->kind] += step->shared_by;
-        sums->with[training ? TRAINED : SCORED] += examples;
-        sums->without[training ? TRAINED : SCORED] += examples * step->shared_by;
-        sums->passes += passes;
-        for (int64_t p = 0; p < step->n_parents; p++) {
-            if (chains[step->parents[p]] > chains[s])
-                chains[s] = chains[step->parents[p]];
-        }
-        chains[s] += passes;
-        if (chains[s] > sums->longest)
-            sums->longest = chains[s];
-    }
-    free(chains);
-    return SLAO_OK;
-}
-
-/* No number of ranks is faster than the longest chain of steps that wait for one another. */
-static double most_speed_up(const summary *sums, int64_t ranks) {
-    double chains = sums->longest ? (double)sums->passes / (double)sums->longest : 1;
-    return chains < (double)ranks ? chains : (double)ranks;
-}
-
-static void print_text(const slao_plan *plan, const summary *sums, int64_t ranks) {
+static void print_text(const slao_plan *plan, const slao_estimate *e) {
     const slao_spec *spec = plan->spec;
     printf("sweep              %s\ntrials             %" PRId64 "\norders             %" PRId64
            "\ntasks              %" PRId64 "\n",
            spec->name, spec->n_trials, spec->n_orders, plan->n_tasks);
     for (int64_t i = 0; i < spec->n_skipped; i++)
         printf("skipped task       %s (not in %s)\n", spec->skipped[i], spec->benchmark.path);
-    printf("\n%-18s %14s %14s\n", "", "not shared", "shared");
+    printf("\n%-18s %14s %14s %14s %14s\n", "", "not shared", "shared", "done", "left");
     for (int i = 0; i < N_COUNTS; i++)
-        printf("%-18s %14" PRId64 " %14" PRId64 "\n", labels[i], sums->without[i], sums->with[i]);
-    if (ranks > 1)
-        printf("\n%" PRId64 " ranks: at most %.1f times as fast as one\n", ranks,
-               most_speed_up(sums, ranks));
+        printf("%-18s %14" PRId64 " %14" PRId64 " %14" PRId64 " %14" PRId64 "\n", counted[i].label,
+               count_at(&e->without, i), count_at(&e->with, i), count_at(&e->done, i),
+               count_at(&e->left, i));
+    printf("\n");
+    print_time(e);
+    print_bytes("memory of a node", e->node_bytes, ", with all ranks on it");
+    print_bytes("  weights", e->shared_bytes, ", once");
+    print_bytes("  a rank", e->rank_bytes, " beside them");
+    print_bytes("disk", e->disk_bytes, " more");
+    if (e->groups > 1)
+        printf("\n%" PRId64 " ranks: at most %.1f times as fast as %s\n", e->ranks, e->speed_up,
+               spec->ranks_per_trial > 1 ? "one group" : "one");
 }
 
-static slao_status fill_json(cJSON *root, const slao_plan *plan, const summary *sums,
-                             int64_t ranks) {
+/* ---- As JSON ---- */
+
+static slao_status add_work(cJSON *root, const char *key, const slao_estimate_work *work) {
+    cJSON *object = cJSON_CreateObject();
+    SLAO_TRY(slao_json_add(root, key, object));
+    for (int i = 0; i < N_COUNTS; i++)
+        SLAO_TRY(slao_json_add_real(object, counted[i].key, (double)count_at(work, i)));
+    return SLAO_OK;
+}
+
+static slao_status add_numbers(cJSON *root, const slao_estimate *e) {
+    const struct {
+        const char *key;
+        double value;
+    } rows[] = {{"ranks", (double)e->ranks},
+                {"groups", (double)e->groups},
+                {"speed_up_at_most", e->speed_up},
+                {"seconds", e->seconds},
+                {"work_seconds", e->work_seconds},
+                {"longest_chain_seconds", e->longest_seconds},
+                {"memory_per_node_bytes", e->node_bytes},
+                {"memory_weights_bytes", e->shared_bytes},
+                {"memory_per_rank_bytes", e->rank_bytes},
+                {"disk_bytes", e->disk_bytes}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        SLAO_TRY(slao_json_add_real(root, rows[i].key, rows[i].value));
+    SLAO_TRY(slao_json_add(root, "speed", cJSON_CreateObject()));
+    cJSON *speed = slao_json_find(root, "speed");
+    SLAO_TRY(slao_json_add_text(speed, "source", e->speed.source));
+    SLAO_TRY(slao_json_add_real(speed, "tokens_trained_per_second", e->speed.trained));
+    return slao_json_add_real(speed, "tokens_scored_per_second", e->speed.scored);
+}
+
+static slao_status fill_json(cJSON *root, const slao_plan *plan, const slao_estimate *e) {
     const slao_spec *spec = plan->spec;
     SLAO_TRY(slao_json_add_text(root, "name", spec->name));
     SLAO_TRY(slao_json_add_text(root, "model", spec->model));
@@ -94,24 +134,19 @@ static slao_status fill_json(cJSON *root, const slao_plan *plan, const summary *
     SLAO_TRY(slao_json_add(
         root, "skipped_tasks",
         cJSON_CreateStringArray((const char *const *)spec->skipped, (int)spec->n_skipped)));
-    const char *const names[] = {"without_sharing", "with_sharing"};
-    const int64_t *const counts[] = {sums->without, sums->with};
-    for (int n = 0; n < 2; n++) {
-        SLAO_TRY(slao_json_add(root, names[n], cJSON_CreateObject()));
-        for (int i = 0; i < N_COUNTS; i++)
-            SLAO_TRY(
-                slao_json_add_real(slao_json_find(root, names[n]), keys[i], (double)counts[n][i]));
-    }
-    SLAO_TRY(slao_json_add_real(root, "ranks", (double)ranks));
-    return slao_json_add_real(root, "speed_up_at_most", most_speed_up(sums, ranks));
+    SLAO_TRY(add_work(root, "without_sharing", &e->without));
+    SLAO_TRY(add_work(root, "with_sharing", &e->with));
+    SLAO_TRY(add_work(root, "done", &e->done));
+    SLAO_TRY(add_work(root, "left", &e->left));
+    return add_numbers(root, e);
 }
 
-static slao_status print_json(const slao_plan *plan, const summary *sums, int64_t ranks) {
+static slao_status print_json(const slao_plan *plan, const slao_estimate *estimate) {
     cJSON *root = cJSON_CreateObject();
     if (!root)
         return slao_fail(SLAO_NO_RESOURCE, "out of memory for a JSON object");
     char *text = NULL;
-    slao_status status = fill_json(root, plan, sums, ranks);
+    slao_status status = fill_json(root, plan, estimate);
     if (status == SLAO_OK)
         status = slao_json_print(&text, root);
     if (status == SLAO_OK)
@@ -121,30 +156,52 @@ static slao_status print_json(const slao_plan *plan, const summary *sums, int64_
     return status;
 }
 
-slao_status slao_print_plan(const char *path, const slao_option_list *settings, int64_t ranks,
-                            bool json) {
+/* ---- The command ---- */
+
+static slao_status estimate_and_print(const slao_sweep_choices *choices, const slao_study *study,
+                                      int64_t ranks, bool json) {
+    char *output, *folder;
+    slao_store *store = NULL;
+    slao_estimate estimate;
+    slao_status status = slao_sweep_places(choices, study->spec, &output, &folder);
+    if (status == SLAO_OK && !choices->fresh && slao_is_folder(folder))
+        status = slao_store_look_into(&store, folder);
+    if (status == SLAO_OK)
+        status = slao_estimate_make(&estimate, study, store, &choices->selection,
+                                    ranks ? ranks : study->spec->ranks_per_trial);
+    if (status == SLAO_OK && json)
+        status = print_json(study->plan, &estimate);
+    else if (status == SLAO_OK)
+        print_text(study->plan, &estimate);
+    slao_store_close(store);
+    free(folder);
+    free(output);
+    return status;
+}
+
+slao_status slao_print_plan(const slao_sweep_choices *choices, int64_t ranks, bool json) {
     slao_spec *spec;
     slao_study study;
-    summary sums;
-    SLAO_TRY(slao_spec_load(&spec, path, settings->values, settings->count));
+    SLAO_TRY(slao_spec_load(&spec, choices->spec, choices->settings, choices->n_settings));
     slao_status status = slao_study_open(&study, spec);
     if (status == SLAO_OK)
-        status = summarise(study.plan, &sums);
-    if (status == SLAO_OK && json)
-        status = print_json(study.plan, &sums, ranks);
-    else if (status == SLAO_OK)
-        print_text(study.plan, &sums, ranks);
+        status = estimate_and_print(choices, &study, ranks, json);
     slao_study_close(&study);
     return status;
 }
 
 slao_status slao_command_plan(int argc, char **argv) {
-    int64_t ranks = 1;
+    int64_t ranks = -1;
+    slao_sweep_choices choices = {0};
     bool json = false, helped;
     slao_option_list settings = {0};
     const slao_option options[] = {
-        {"--ranks", NULL, SLAO_OPTION_INTEGER, "N", "how much faster N ranks can be", &ranks,
-         false},
+        {"--ranks", NULL, SLAO_OPTION_INTEGER, "N",
+         "how many would run it, all on one node (ranks_per_trial)", &ranks, false},
+        {"--output", "-o", SLAO_OPTION_TEXT, "OUT.h5", "the results file (results/NAME.h5)",
+         &choices.output, false},
+        {"--store", NULL, SLAO_OPTION_TEXT, "DIR", "where finished steps are (OUT.store)",
+         &choices.store, false},
         {"--json", NULL, SLAO_OPTION_FLAG, NULL, "one JSON document", &json, false},
         {"--set", NULL, SLAO_OPTION_LIST, "KEY=VALUE",
          "a key of the spec by its dotted path, or preset=NAME; may come several times", &settings,
@@ -152,9 +209,19 @@ slao_status slao_command_plan(int argc, char **argv) {
         {0},
     };
     const slao_usage usage = {
-        .usage = "slao plan SPEC.json [--ranks N] [--json] [--set KEY=VALUE]...",
-        .summary = "Says what a sweep would run: its trials, and the steps and examples that they "
-                   "take with and without\nsharing what they have in common. Runs nothing.",
+        .usage = "slao plan SPEC.json [--ranks N] [--json] [-o OUT.h5] [--store DIR] [--set "
+                 "KEY=VALUE]...",
+        .summary =
+            "Says what a sweep would run: its trials, and the steps, examples and tokens that "
+            "they take with and\nwithout sharing what they have in common; what of it is done "
+            "already; the time, memory and disk\nthat the rest takes. The time comes from "
+            "steps that ran on such a machine, if the store has them,\nelse from a short "
+            "measurement. Trains nothing else, and leaves nothing behind.\n\n"
+            "--json: seconds, work_seconds, longest_chain_seconds, memory_per_node_bytes (= "
+            "memory_weights_bytes\n+ ranks x memory_per_rank_bytes), disk_bytes, ranks, "
+            "groups, speed {source (store, measurement or\nnone), tokens_trained_per_second, "
+            "tokens_scored_per_second}, trials, and steps, examples and tokens\nunder "
+            "without_sharing, with_sharing, done and left; null is what is not known.",
         .example = "slao plan experiments/ablation_lambda.json --set preset=small",
         .options = options,
         .least_arguments = 1,
@@ -163,9 +230,14 @@ slao_status slao_command_plan(int argc, char **argv) {
     const char **arguments;
     int64_t n_arguments;
     slao_status status = slao_options_parse(argc, argv, &usage, &arguments, &n_arguments, &helped);
-    if (status == SLAO_OK && !helped)
-        status = ranks >= 1 ? slao_print_plan(arguments[0], &settings, ranks, json)
-                            : slao_fail(SLAO_BAD_INPUT, "--ranks must be at least 1");
+    if (status == SLAO_OK && !helped && ranks == 0)
+        status = slao_fail(SLAO_BAD_INPUT, "--ranks must be at least 1");
+    if (status == SLAO_OK && !helped) {
+        choices.spec = arguments[0];
+        choices.settings = settings.values;
+        choices.n_settings = settings.count;
+        status = slao_print_plan(&choices, ranks > 0 ? ranks : 0, json);
+    }
     free(arguments);
     free(settings.values);
     return status;

@@ -2,10 +2,9 @@
 #ifndef SLAO_CLI_PLAN_H
 #define SLAO_CLI_PLAN_H
 
-#include "cli/options.h"
+#include "sweep/run.h"
 
-/* `settings` are the arguments of --set; `ranks` is whom the speed-up is told for. */
-slao_status slao_print_plan(const char *spec, const slao_option_list *settings, int64_t ranks,
-                            bool json);
+/* Of what is asked for by `choices`; `ranks` would run it, 0 standing for as few as it needs. */
+slao_status slao_print_plan(const slao_sweep_choices *choices, int64_t ranks, bool json);
 
 #endif

@@ -22,8 +22,7 @@ static slao_status fail_once(slao_status status) {
     return status;
 }
 
-static slao_status run(const slao_sweep_choices *choices, const slao_option_list *settings,
-                       bool dry_run) {
+static slao_status run(const slao_sweep_choices *choices, bool dry_run) {
     slao_ranks ranks;
     /* First: MPI takes its time to start, and a request to stop that comes then is not lost. */
     SLAO_TRY(slao_drain_watch());
@@ -32,7 +31,7 @@ static slao_status run(const slao_sweep_choices *choices, const slao_option_list
     if (!dry_run)
         status = slao_sweep_run(&ranks, choices);
     else if (ranks.rank == 0)
-        status = slao_print_plan(choices->spec, settings, ranks.size, false);
+        status = slao_print_plan(choices, ranks.size, false);
     if (dry_run)
         status = slao_ranks_agree(&ranks, status);
     slao_ranks_finish(&ranks);
@@ -116,7 +115,7 @@ slao_status slao_command_sweep(int argc, char **argv) {
         choices.spec = arguments[0];
         choices.settings = settings.values;
         choices.n_settings = settings.count;
-        status = run(&choices, &settings, dry_run);
+        status = run(&choices, dry_run);
     }
     free(arguments);
     free(settings.values);

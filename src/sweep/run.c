@@ -97,16 +97,15 @@ static slao_status share_spec(const sweep_run *run, slao_spec **spec, char **fol
 
 /* ---- What is there before the first step ---- */
 
-static slao_status choose_places(sweep_run *run) {
-    const slao_sweep_choices *choices = run->choices;
-    const slao_spec *spec = run->study.spec;
+slao_status slao_sweep_places(const slao_sweep_choices *choices, const slao_spec *spec,
+                              char **output, char **store) {
+    *output = *store = NULL;
     if (choices->output)
-        SLAO_TRY(slao_copy_text(&run->output, choices->output));
+        SLAO_TRY(slao_copy_text(output, choices->output));
     else
-        SLAO_TRY(slao_default_output(&run->output, spec->name));
-    const char *store = choices->store ? choices->store : spec->store;
-    return store ? slao_copy_text(&run->store_folder, store)
-                 : slao_default_store(&run->store_folder, run->output);
+        SLAO_TRY(slao_default_output(output, spec->name));
+    const char *given = choices->store ? choices->store : spec->store;
+    return given ? slao_copy_text(store, given) : slao_default_store(store, *output);
 }
 
 /* The results file's place, made and tried: better now than after hours of training. */
@@ -237,7 +236,8 @@ static slao_status prepare(sweep_run *run) {
     if (status == SLAO_OK)
         status = slao_ranks_check_same(ranks, hash, "the plan (do all ranks read the same files?)");
     if (status == SLAO_OK)
-        status = slao_ranks_agree(ranks, choose_places(run));
+        status = slao_ranks_agree(
+            ranks, slao_sweep_places(run->choices, spec, &run->output, &run->store_folder));
     if (status == SLAO_OK) {
         slao_run_needs needs = {.threads = slao_threads(), .store = run->store_folder};
         status = slao_environment_check(ranks, &needs);

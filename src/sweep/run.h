@@ -32,6 +32,10 @@ typedef struct {
  * alone. */
 slao_status slao_sweep_run(slao_ranks *ranks, const slao_sweep_choices *choices);
 
+/* Where the sweep's results file and its store are; the caller frees both, also after a failure. */
+slao_status slao_sweep_places(const slao_sweep_choices *choices, const slao_spec *spec,
+                              char **output, char **store);
+
 /* The default places, for all commands: "results/NAME.h5", and X.store for X.h5. The caller frees
  * them. */
 slao_status slao_default_output(char **output, const char *name);

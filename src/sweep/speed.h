@@ -1,0 +1,34 @@
+/* How fast steps run on this machine, and what memory a rank needs: from the records of a store, or
+ * by a short measurement. */
+#ifndef SLAO_SWEEP_SPEED_H
+#define SLAO_SWEEP_SPEED_H
+
+#include "sweep/encodings.h"
+#include "sweep/graph.h"
+#include "sweep/study.h"
+
+typedef struct {
+    const char *source; /* "store", "measurement", or "none": nothing below is known */
+    double trained;     /* tokens per second that a rank, or a group of ranks, trains on */
+    double scored;      /* likewise, that it evaluates; both 0 where nothing of the kind is left */
+    double merge_seconds; /* of a merge; 0 where none is known */
+    double rank_bytes;    /* memory of a rank beside the weights */
+} slao_speed;
+
+/* The weights in memory, once on every node. */
+slao_status slao_speed_model_bytes(double *bytes, const slao_model_config *config);
+
+/* `left`, by step: which are to run.
+ *
+ * From the records of the plan's steps that are done by `graph`, if such were run on this kind of
+ * machine for each kind of step that is left; "none" otherwise. */
+slao_status slao_speed_of_store(slao_speed *speed, const slao_study *study, const slao_store *store,
+                                const slao_graph_step *graph, const bool *left);
+
+/* Loads the model, trains one batch of a step that is left and scores some questions. A machine
+ * that has not the memory for it gives "none". */
+slao_status slao_speed_measure(slao_speed *speed, const slao_study *study,
+                               const slao_tokenizer *tokenizer, slao_encodings *encodings,
+                               const bool *left);
+
+#endif
