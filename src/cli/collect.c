@@ -19,9 +19,8 @@ static slao_status collect(const char *output, const slao_store *const *stores, 
     if (status == SLAO_OK)
         status = slao_machine_describe(&machine);
     if (status == SLAO_OK) {
-        slao_results_context context = {.machine = &machine,
-                                        .inputs = &study.inputs,
-                                        .config = slao_checkpoint_config(study.checkpoint)};
+        slao_results_context context = {
+            .machine = &machine, .inputs = &study.inputs, .config = &study.config};
         status = slao_results_write(output, study.plan, stores, n_stores, &context, fingerprint);
     }
     if (status == SLAO_OK)
@@ -58,10 +57,12 @@ slao_status slao_command_collect(int argc, char **argv) {
     };
     const slao_usage usage = {
         .usage = "slao collect OUT.h5 [--from STORE]...",
-        .summary = "Makes the results file of a sweep again, from its store or from those of its "
-                   "shards. A step\n"
-                   "that has not run is NaN in it, or not there. The model and the benchmark must "
-                   "be in their places.",
+        .summary =
+            "Makes the results file of a sweep again, from its store or from those of its "
+            "shards. A step\n"
+            "that has not run is NaN in it, or not there. The stores alone suffice: model and "
+            "benchmark are not\n"
+            "looked at.",
         .example = "slao collect results/lambda.h5 --from part-1.store --from part-2.store",
         .options = options,
         .least_arguments = 1,

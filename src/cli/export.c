@@ -44,7 +44,7 @@ static slao_status load_step(slao_lora **lora, const slao_study *study, const sl
     bool evaluated = !finetuned && slao_step_has_own_evaluation(step);
     SLAO_TRY((evaluated ? slao_store_evaluated_path : slao_store_adapter_path)(store, step->key,
                                                                                &folder));
-    slao_status status = slao_peft_load(lora, folder, slao_checkpoint_config(study->checkpoint));
+    slao_status status = slao_peft_load(lora, folder, &study->config);
     free(folder);
     return status;
 }
@@ -110,8 +110,8 @@ static slao_status export_from(const char *results, const export_choices *c) {
         SLAO_TRY(slao_default_store(&folder, results));
     slao_store *store = NULL;
     slao_study study = {0};
-    slao_status status = slao_is_folder(folder) /* opening would make it */
-                             ? slao_store_open(&store, folder)
+    slao_status status = slao_is_folder(folder)
+                             ? slao_store_look_into(&store, folder)
                              : slao_fail(SLAO_BAD_INPUT,
                                          "there is no store %s, where the adapters of %s would be: "
                                          "name it with --store",

@@ -202,6 +202,7 @@ slao_status slao_command_plan(int argc, char **argv) {
          &choices.output, false},
         {"--store", NULL, SLAO_OPTION_TEXT, "DIR", "where finished steps are (OUT.store)",
          &choices.store, false},
+        SLAO_THREADS_ROW,
         {"--json", NULL, SLAO_OPTION_FLAG, NULL, "one JSON document", &json, false},
         {"--set", NULL, SLAO_OPTION_LIST, "KEY=VALUE",
          "a key of the spec by its dotted path, or preset=NAME; may come several times", &settings,
@@ -209,7 +210,8 @@ slao_status slao_command_plan(int argc, char **argv) {
         {0},
     };
     const slao_usage usage = {
-        .usage = "slao plan SPEC.json [--ranks N] [--json] [-o OUT.h5] [--store DIR] [--set "
+        .usage = "slao plan SPEC.json [--ranks N] [--threads T] [--json] [-o OUT.h5] [--store DIR] "
+                 "[--set "
                  "KEY=VALUE]...",
         .summary =
             "Says what a sweep would run: its trials, and the steps, examples and tokens that "

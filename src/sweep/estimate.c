@@ -117,7 +117,7 @@ static slao_status find_time(estimation *e) {
 static slao_status find_memory(estimation *e) {
     slao_estimate *estimate = e->estimate;
     bool known = strcmp(estimate->speed.source, "none") != 0;
-    SLAO_TRY(slao_speed_model_bytes(&estimate->shared_bytes, e->config));
+    SLAO_TRY(slao_speed_model_bytes(&estimate->shared_bytes, e->study));
     estimate->rank_bytes = known ? estimate->speed.rank_bytes : NAN;
     estimate->node_bytes = estimate->shared_bytes + (double)estimate->ranks * estimate->rank_bytes;
     return SLAO_OK;
@@ -203,10 +203,8 @@ slao_status slao_estimate_make(slao_estimate *estimate, const slao_study *study,
         return slao_fail(SLAO_BAD_INPUT,
                          "ranks_per_trial is %lld, but there are %lld ranks: take at least as many",
                          (long long)group, (long long)ranks);
-    estimation e = {.study = study,
-                    .plan = study->plan,
-                    .config = slao_checkpoint_config(study->checkpoint),
-                    .estimate = estimate};
+    estimation e = {
+        .study = study, .plan = study->plan, .config = &study->config, .estimate = estimate};
     slao_status status = make(&e, store, selection);
     free(e.left);
     free(e.tokens);

@@ -14,7 +14,7 @@ enum { PATH = 512 };
 typedef struct {
     slao_arena *arena;
     const slao_benchmark_settings *benchmark;
-    slao_task_names names;
+    const slao_task_names *names;
     bool skip_missing;
     slao_order *orders;
     size_t n_orders, capacity;
@@ -38,9 +38,9 @@ static slao_status skip_task(order_reader *reader, const char *word) {
 
 static slao_status unknown_task(const order_reader *reader, const char *word, const char *path) {
     const char **names;
-    SLAO_TRY(slao_allocate(&names, (size_t)reader->names.count + 1, sizeof *names));
-    for (int64_t i = 0; i < reader->names.count; i++)
-        names[i] = reader->names.names[i];
+    SLAO_TRY(slao_allocate(&names, (size_t)reader->names->count + 1, sizeof *names));
+    for (int64_t i = 0; i < reader->names->count; i++)
+        names[i] = reader->names->names[i];
     const char *nearest = slao_nearest(word, names);
     free(names);
     return slao_fail(SLAO_BAD_INPUT,
@@ -54,7 +54,7 @@ static slao_status unknown_task(const order_reader *reader, const char *word, co
  * *count so far. */
 static slao_status add_task(order_reader *reader, const char **tasks, int64_t *count,
                             const char *word, const char *path) {
-    const char *name = slao_task_names_find(&reader->names, word);
+    const char *name = slao_task_names_find(reader->names, word);
     if (!name)
         return reader->skip_missing ? skip_task(reader, word) : unknown_task(reader, word, path);
     for (int64_t i = 0; i < *count; i++) {
@@ -279,9 +279,12 @@ slao_status slao_orders_read(slao_spec *spec, const slao_axis *axis, bool skip_m
                              const char *where) {
     order_reader reader = {
         .arena = spec->arena, .benchmark = &spec->benchmark, .skip_missing = skip_missing};
+    slao_task_names found = {0};
     slao_status status = slao_hasher_new(&reader.hasher);
     SLAO_TRY_GOTO(status, status, done);
-    status = slao_task_names_load(&reader.names, &spec->benchmark);
+    reader.names = spec->names ? spec->names : &found;
+    if (!spec->names)
+        status = slao_task_names_load(&found, &spec->benchmark);
     if (status != SLAO_OK) {
         status = slao_fail_context(status, "%sbenchmark.path", where);
         goto done;
@@ -293,7 +296,7 @@ slao_status slao_orders_read(slao_spec *spec, const slao_axis *axis, bool skip_m
     }
     status = keep_orders(spec, &reader);
 done:
-    slao_task_names_free(&reader.names);
+    slao_task_names_free(&found);
     slao_hasher_free(reader.hasher);
     slao_index_free(&reader.index);
     free(reader.orders);

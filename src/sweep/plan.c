@@ -365,9 +365,19 @@ static slao_status load_tasks(slao_plan *plan) {
     return status;
 }
 
+static slao_status check_tasks(const slao_plan *plan) {
+    for (int64_t o = 0; o < plan->spec->n_orders; o++) {
+        const slao_order *order = &plan->spec->orders[o];
+        for (int64_t i = 0; i < order->n_tasks; i++) {
+            if (!slao_plan_task(plan, order->tasks[i]))
+                return slao_fail(SLAO_BAD_INPUT, "nothing is known of the task %s",
+                                 order->tasks[i]);
+        }
+    }
+    return SLAO_OK;
+}
+
 static slao_status build(slao_plan *plan) {
-    SLAO_TRY(slao_arena_new(&plan->arena));
-    SLAO_TRY(load_tasks(plan));
     SLAO_TRY(slao_arena_take(plan->arena, &plan->trials, (size_t)plan->spec->n_trials,
                              sizeof *plan->trials));
     plan_work work = {.plan = plan};
@@ -380,16 +390,44 @@ static slao_status build(slao_plan *plan) {
     return status;
 }
 
-slao_status slao_plan_new(slao_plan **plan, const slao_spec *spec, slao_hash model_hash) {
+static slao_status start_plan(slao_plan **plan, const slao_spec *spec, slao_hash model_hash) {
     SLAO_TRY(slao_allocate(plan, 1, sizeof **plan));
     (*plan)->spec = spec;
     (*plan)->model_hash = model_hash;
-    slao_status status = build(*plan);
+    return slao_arena_new(&(*plan)->arena);
+}
+
+static slao_status end_plan(slao_plan **plan, slao_status status) {
+    if (status == SLAO_OK)
+        status = build(*plan);
     if (status != SLAO_OK) {
         slao_plan_free(*plan);
         *plan = NULL;
     }
     return status;
+}
+
+slao_status slao_plan_new(slao_plan **plan, const slao_spec *spec, slao_hash model_hash) {
+    slao_status status = start_plan(plan, spec, model_hash);
+    if (status == SLAO_OK)
+        status = load_tasks(*plan);
+    return end_plan(plan, status);
+}
+
+slao_status slao_plan_new_of(slao_plan **plan, const slao_spec *spec, slao_hash model_hash,
+                             slao_task *const *tasks, int64_t n_tasks) {
+    slao_status status = start_plan(plan, spec, model_hash);
+    if (status == SLAO_OK)
+        status = slao_arena_take((*plan)->arena, &(*plan)->tasks, (size_t)n_tasks,
+                                 sizeof *(*plan)->tasks);
+    if (status != SLAO_OK) {
+        for (int64_t i = 0; i < n_tasks; i++)
+            slao_task_free(tasks[i]);
+        return end_plan(plan, status);
+    }
+    memcpy((*plan)->tasks, tasks, (size_t)n_tasks * sizeof *tasks);
+    (*plan)->n_tasks = n_tasks;
+    return end_plan(plan, check_tasks(*plan));
 }
 
 void slao_plan_free(slao_plan *plan) {

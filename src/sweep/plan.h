@@ -92,6 +92,11 @@ typedef struct {
 
 /* Loads the tasks and builds the graph. `model_hash` is slao_checkpoint_hash's. */
 slao_status slao_plan_new(slao_plan **plan, const slao_spec *spec, slao_hash model_hash);
+/* The same of tasks that are given (every task that some order names), which need no examples: only
+ * their hashes are in the keys. The array stays the caller's, the tasks become the plan's, also
+ * after a failure. */
+slao_status slao_plan_new_of(slao_plan **plan, const slao_spec *spec, slao_hash model_hash,
+                             slao_task *const *tasks, int64_t n_tasks);
 void slao_plan_free(slao_plan *plan); /* NULL is allowed */
 
 /* NULL if no order names the task. */

@@ -255,7 +255,7 @@ static slao_status default_name(cJSON *tree, const char *name) {
     return status;
 }
 
-static slao_status resolve(cJSON *tree, const cJSON *defaults, const char *name,
+static slao_status resolve(cJSON *tree, char **written, const cJSON *defaults, const char *name,
                            const char *const *settings, int64_t n_settings,
                            const slao_method *methods) {
     char where[PATH];
@@ -270,22 +270,26 @@ static slao_status resolve(cJSON *tree, const cJSON *defaults, const char *name,
         SLAO_TRY(apply_setting(tree, settings[i], name, methods));
     SLAO_TRY(merge(tree, defaults, false)); /* last: a --set may have replaced a whole section */
     cJSON_DeleteItemFromObjectCaseSensitive(tree, "presets");
+    SLAO_TRY(slao_json_print(written, tree));
     return expand_variables(tree, where);
 }
 
-slao_status slao_resolve(cJSON **tree, const char *text, const char *name,
+slao_status slao_resolve(cJSON **tree, char **written, const char *text, const char *name,
                          const char *const *settings, int64_t n_settings,
                          const slao_method *methods) {
     cJSON *defaults;
+    *written = NULL;
     SLAO_TRY(slao_json_parse(tree, text, strlen(text), name));
     slao_status status = slao_json_parse(&defaults, slao_fields_defaults,
                                          strlen(slao_fields_defaults), "the defaults");
     if (status == SLAO_OK)
-        status = resolve(*tree, defaults, name, settings, n_settings, methods);
+        status = resolve(*tree, written, defaults, name, settings, n_settings, methods);
     cJSON_Delete(defaults);
     if (status != SLAO_OK) {
         cJSON_Delete(*tree);
+        free(*written);
         *tree = NULL;
+        *written = NULL;
     }
     return status;
 }

@@ -15,8 +15,9 @@
 
 /* The keys and the types of values have been checked in what comes out, and who gave a wrong one is
  * named: the file, a preset (also one that was not asked for) or a --set. Required keys may still
- * be missing. `name` is the file's, for messages. The caller deletes *tree. */
-slao_status slao_resolve(cJSON **tree, const char *text, const char *name,
+ * be missing. *written is the tree as text before variables were put in. `name` is the file's, for
+ * messages. The caller deletes *tree and frees *written. */
+slao_status slao_resolve(cJSON **tree, char **written, const char *text, const char *name,
                          const char *const *settings, int64_t n_settings,
                          const slao_method *methods);
 

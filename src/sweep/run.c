@@ -64,7 +64,7 @@ static slao_status read_spec(const sweep_run *run, slao_spec **spec, char **text
     const slao_sweep_choices *choices = run->choices;
     SLAO_TRY(slao_spec_load(spec, choices->spec, choices->settings, choices->n_settings));
     SLAO_TRY(folder_of(choices->spec, folder));
-    return slao_copy_text(text, (*spec)->text);
+    return slao_copy_text(text, (*spec)->expanded);
 }
 
 /* Keeps the spec on the ranks that got it as text; gives its folder to all. */
@@ -146,13 +146,13 @@ static slao_status open_store(sweep_run *run, const char *spec_folder) {
     const slao_plan *plan = run->study.plan;
     for (int64_t i = 0; run->choices->fresh && i < plan->n_steps; i++)
         SLAO_TRY(slao_store_forget(run->store, plan->steps[i].key));
-    return slao_store_put_spec(run->store, plan->spec->name, plan->spec->text, spec_folder);
+    return slao_study_keep(&run->study, run->store, spec_folder);
 }
 
 /* The model that the ranks of a node share: its mapped file, or memory filled by the first of them.
  */
 static slao_status load_model(sweep_run *run) {
-    const slao_model_config *config = slao_checkpoint_config(run->study.checkpoint);
+    const slao_model_config *config = &run->study.config;
     slao_weights weights = run->study.spec->weights;
     SLAO_TRY(slao_weights_decide(&weights, config));
     if (weights == SLAO_WEIGHTS_FILE)
@@ -206,7 +206,7 @@ static slao_status write_results(sweep_run *run) {
     slao_results_context context = {.machine = &run->machine,
                                     .inputs = &run->study.inputs,
                                     .ranks = run->ranks->size,
-                                    .config = slao_checkpoint_config(run->study.checkpoint)};
+                                    .config = &run->study.config};
     char fingerprint[SLAO_HASH_TEXT];
     SLAO_TRY(slao_results_write(run->output, run->study.plan, stores, 1, &context, fingerprint));
     int64_t done = 0;

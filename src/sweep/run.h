@@ -3,7 +3,8 @@
  *   spec -> plan -> model once per node -> crew (coordinator and workers) -> results file
  *
  * Every step that is finished is in the store, whatever happens; the same call goes on from there.
- * Requests to stop are the caller's to watch for (sweep/drain.h), from before the ranks are started.
+ * Requests to stop are the caller's to watch for (sweep/drain.h), from before the ranks are
+ * started.
  */
 #ifndef SLAO_SWEEP_RUN_H
 #define SLAO_SWEEP_RUN_H

@@ -56,6 +56,8 @@ static slao_status keep_settings(slao_spec *spec, const slao_fields *fields, con
     SLAO_TRY(keep_path(spec, &spec->benchmark.path, fields->benchmark.path, folder));
     if (fields->store)
         SLAO_TRY(keep_path(spec, &spec->store, fields->store, folder));
+    if (spec->names)
+        return SLAO_OK;
     if (!slao_is_file(spec->model) && !slao_is_folder(spec->model))
         return slao_fail(SLAO_BAD_INPUT, "%smodel: %s is neither a file nor a folder", where,
                          spec->model);
@@ -73,31 +75,72 @@ static slao_status build(slao_spec *spec, const char *folder, const slao_method 
     SLAO_TRY(slao_fields_check(&fields, where));
     SLAO_TRY(keep_settings(spec, &fields, folder, where));
     SLAO_TRY(slao_trials_build(spec, &fields, methods, where));
-    char *text;
-    SLAO_TRY(slao_json_print(&text, spec->tree));
-    slao_status status = slao_arena_copy_text(spec->arena, &spec->text, text);
-    free(text);
+    char *expanded;
+    SLAO_TRY(slao_json_print(&expanded, spec->tree));
+    slao_status status = slao_arena_copy_text(spec->arena, &spec->expanded, expanded);
+    free(expanded);
+    return status;
+}
+
+/* What a spec is read from. */
+typedef struct {
+    const char *text, *name, *folder;
+    const char *const *settings;
+    int64_t n_settings;
+    const slao_method *methods;
+    const char *written;          /* NULL: as it is in the text */
+    const slao_task_names *names; /* NULL: the benchmark's folder tells */
+} spec_source;
+
+static slao_status parse(slao_spec *spec, const spec_source *source) {
+    char *where = NULL, *written = NULL;
+    spec->names = source->names;
+    slao_status status = slao_arena_new(&spec->arena);
+    if (status == SLAO_OK)
+        status = slao_format(&where, "%s: ", source->name);
+    if (status == SLAO_OK)
+        status = slao_resolve(&spec->tree, &written, source->text, source->name, source->settings,
+                              source->n_settings, source->methods);
+    if (status == SLAO_OK)
+        status = slao_arena_copy_text(spec->arena, &spec->text,
+                                      source->written ? source->written : written);
+    if (status == SLAO_OK)
+        status = build(spec, source->folder, source->methods, where);
+    free(written);
+    free(where);
+    return status;
+}
+
+static slao_status parse_source(slao_spec **spec, const spec_source *source) {
+    SLAO_TRY(slao_allocate(spec, 1, sizeof **spec));
+    slao_status status = parse(*spec, source);
+    if (status != SLAO_OK) {
+        slao_spec_free(*spec);
+        *spec = NULL;
+    }
     return status;
 }
 
 slao_status slao_spec_parse_with(slao_spec **spec, const char *text, const char *name,
                                  const char *folder, const char *const *settings,
                                  int64_t n_settings, const slao_method *methods) {
-    char *where = NULL;
-    SLAO_TRY(slao_allocate(spec, 1, sizeof **spec));
-    slao_status status = slao_arena_new(&(*spec)->arena);
-    SLAO_TRY_GOTO(status, status, failed);
-    SLAO_TRY_GOTO(status, slao_format(&where, "%s: ", name), failed);
-    SLAO_TRY_GOTO(status, slao_resolve(&(*spec)->tree, text, name, settings, n_settings, methods),
-                  failed);
-    SLAO_TRY_GOTO(status, build(*spec, folder, methods, where), failed);
-    free(where);
-    return SLAO_OK;
-failed:
-    free(where);
-    slao_spec_free(*spec);
-    *spec = NULL;
-    return status;
+    return parse_source(spec, &(spec_source){.text = text,
+                                             .name = name,
+                                             .folder = folder,
+                                             .settings = settings,
+                                             .n_settings = n_settings,
+                                             .methods = methods});
+}
+
+slao_status slao_spec_parse_again(slao_spec **spec, const char *expanded, const char *written,
+                                  const char *name, const char *folder,
+                                  const slao_task_names *names) {
+    return parse_source(spec, &(spec_source){.text = expanded,
+                                             .name = name,
+                                             .folder = folder,
+                                             .methods = slao_methods,
+                                             .written = written,
+                                             .names = names});
 }
 
 slao_status slao_spec_parse(slao_spec **spec, const char *text, const char *name,

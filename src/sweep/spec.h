@@ -39,10 +39,14 @@ typedef struct {
 
 typedef struct {
     const char *name;
-    const char *text;  /* the resolved spec as JSON: what the results file keeps */
-    const char *model; /* path */
+    const char *text;     /* the resolved spec as JSON, ${VARIABLES} as they were written: what the
+                             results file keeps */
+    const char *expanded; /* the same with their values: what runs */
+    const char *model;    /* path */
     slao_weights weights;
     slao_benchmark_settings benchmark;
+    const slao_task_names *names; /* of the benchmark's tasks, if they are known without its folder;
+                                     else NULL */
     slao_score_settings score;
     bool evaluate_every_task; /* `when`: every_task, or end */
     bool evaluate_all_tasks;  /* `tasks`: all, or seen */
@@ -59,7 +63,7 @@ typedef struct {
         *extra_columns; /* swept keys beyond the standard ones, by dotted path: "lora.alpha" */
     int64_t n_trials;
     slao_trial *trials; /* sorted by id */
-    cJSON *tree;        /* what `text` is printed from: texts above may lie in it */
+    cJSON *tree;        /* what `expanded` is printed from: texts above may lie in it */
     slao_arena *arena;
 } slao_spec;
 
@@ -67,10 +71,16 @@ typedef struct {
 slao_status slao_spec_load(slao_spec **spec, const char *path, const char *const *settings,
                            int64_t n_settings);
 
-/* The same from text (a rank that got spec->text from another one); relative paths count from
+/* The same from text (a rank that got spec->expanded from another one); relative paths count from
  * `folder`, and stay relative in spec->text. */
 slao_status slao_spec_parse(slao_spec **spec, const char *text, const char *name,
                             const char *folder, const char *const *settings, int64_t n_settings);
+
+/* The same of a sweep that was run, whose model and benchmark need not be there any more: `names`
+ * are those of the benchmark's tasks, borrowed, and `written` what spec->text was. */
+slao_status slao_spec_parse_again(slao_spec **spec, const char *expanded, const char *written,
+                                  const char *name, const char *folder,
+                                  const slao_task_names *names);
 
 /* The same with another table of methods than slao_methods. */
 slao_status slao_spec_parse_with(slao_spec **spec, const char *text, const char *name,

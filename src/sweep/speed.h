@@ -15,13 +15,13 @@ typedef struct {
     double rank_bytes;    /* memory of a rank beside the weights */
 } slao_speed;
 
-/* The weights in memory, once on every node. */
-slao_status slao_speed_model_bytes(double *bytes, const slao_model_config *config);
+/* The weights, once on every node: in memory, or pages of the mapped file. */
+slao_status slao_speed_model_bytes(double *bytes, const slao_study *study);
 
 /* `left`, by step: which are to run.
  *
  * From the records of the plan's steps that are done by `graph`, if such were run on this kind of
- * machine for each kind of step that is left; "none" otherwise. */
+ * machine and so many threads for each kind of step that is left; "none" otherwise. */
 slao_status slao_speed_of_store(slao_speed *speed, const slao_study *study, const slao_store *store,
                                 const slao_graph_step *graph, const bool *left);
 

@@ -171,22 +171,15 @@ slao_status slao_store_forget(slao_store *store, slao_hash key) {
     return status;
 }
 
-slao_status slao_store_put_spec(slao_store *store, const char *name, const char *text,
-                                const char *folder) {
+slao_status slao_store_put_spec(slao_store *store, const char *name, const cJSON *spec) {
     char *path = NULL, *json = NULL;
-    cJSON *root = cJSON_CreateObject();
-    if (!root)
-        return slao_fail(SLAO_NO_RESOURCE, "out of memory for a spec");
-    slao_status status;
-    SLAO_TRY_GOTO(status, slao_format(&path, "%s/specs/%s.json", store->folder, name), out);
-    SLAO_TRY_GOTO(status, slao_json_add_text(root, "folder", folder), out);
-    SLAO_TRY_GOTO(status, slao_json_add_text(root, "spec", text), out);
-    SLAO_TRY_GOTO(status, slao_json_print(&json, root), out);
-    status = slao_write_file(path, json, strlen(json));
-out:
+    slao_status status = slao_format(&path, "%s/specs/%s.json", store->folder, name);
+    if (status == SLAO_OK)
+        status = slao_json_print(&json, spec);
+    if (status == SLAO_OK)
+        status = slao_write_file(path, json, strlen(json));
     free(json);
     free(path);
-    cJSON_Delete(root);
     return status;
 }
 
@@ -234,22 +227,15 @@ static slao_status find_spec(const slao_store *store, const char *name, char **p
     return status;
 }
 
-slao_status slao_store_get_spec(const slao_store *store, const char *name, char **text,
-                                char **folder) {
-    const char *kept_folder, *kept_spec;
-    char *path;
-    cJSON *root = NULL;
-    *text = *folder = NULL;
-    SLAO_TRY(find_spec(store, name, &path));
-    slao_status status;
-    SLAO_TRY_GOTO(status, slao_json_load(&root, path), out);
-    SLAO_TRY_GOTO(status, slao_json_text(&kept_folder, slao_json_find(root, "folder"), path), out);
-    SLAO_TRY_GOTO(status, slao_json_text(&kept_spec, slao_json_find(root, "spec"), path), out);
-    SLAO_TRY_GOTO(status, slao_copy_text(folder, kept_folder), out);
-    status = slao_copy_text(text, kept_spec);
-out:
-    cJSON_Delete(root);
-    free(path);
+slao_status slao_store_get_spec(const slao_store *store, const char *name, cJSON **spec,
+                                char **path) {
+    *spec = NULL;
+    SLAO_TRY(find_spec(store, name, path));
+    slao_status status = slao_json_load(spec, *path);
+    if (status != SLAO_OK) {
+        free(*path);
+        *path = NULL;
+    }
     return status;
 }
 

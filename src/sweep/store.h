@@ -6,7 +6,7 @@
  *                              the record
  *   STORE/checkpoints/KEY      a training under way (sweep/savepoint.h)
  *   STORE/logs/KEY.log         why a step failed
- *   STORE/specs/NAME.json                        the spec of a sweep over this store, by its name
+ *   STORE/specs/NAME.json      a sweep over this store, by its name (sweep/archive.h)
  *   STORE/journal.jsonl        events, a line each (sweep/journal.h)
  *   STORE/lock                 who works in this store (sweep/lock.h)
  *
@@ -59,14 +59,12 @@ slao_status slao_store_put(slao_store *store, slao_hash key, const cJSON *record
 /* The caller deletes *record. A record that is not whole or not of this key is SLAO_BAD_INPUT. */
 slao_status slao_store_get(const slao_store *store, slao_hash key, cJSON **record);
 
-/* Keeps a sweep's spec (slao_spec.text and the folder that its paths count from), so that its
- * results file can be made again. */
-slao_status slao_store_put_spec(slao_store *store, const char *name, const char *text,
-                                const char *folder);
-/* The spec of that name; if the store knows one spec alone, it is given whatever the name. The
- * caller frees *text and *folder. */
-slao_status slao_store_get_spec(const slao_store *store, const char *name, char **text,
-                                char **folder);
+/* Keeps what the results file of the sweep of that name is made from (sweep/archive.h). */
+slao_status slao_store_put_spec(slao_store *store, const char *name, const cJSON *spec);
+/* What was kept under that name; if the store knows one sweep alone, it is given whatever the name.
+ * *path is where it is. The caller deletes *spec and frees *path. */
+slao_status slao_store_get_spec(const slao_store *store, const char *name, cJSON **spec,
+                                char **path);
 
 /* STORE/checkpoints/KEY, STORE/adapters/KEY, the folder in it of what is evaluated instead
  * (continual/tuning.h), and STORE/logs/KEY.log; the caller frees *path. */

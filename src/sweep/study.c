@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "continual/layers.h"
 #include "model/tokenizer.h"
+#include "sweep/archive.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,8 @@ slao_status slao_study_open(slao_study *study, slao_spec *spec) {
     *study = (slao_study){.spec = spec};
     slao_hash model;
     SLAO_TRY(slao_checkpoint_open(&study->checkpoint, spec->model));
-    SLAO_TRY(check_spec(spec, slao_checkpoint_config(study->checkpoint)));
+    study->config = *slao_checkpoint_config(study->checkpoint);
+    SLAO_TRY(check_spec(spec, &study->config));
     SLAO_TRY(slao_checkpoint_hash(study->checkpoint, &study->inputs.model));
     SLAO_TRY(slao_tokenizer_hash(&study->inputs.tokenizer, spec->model));
     SLAO_TRY(hash_model(&model, &study->inputs));
@@ -51,25 +53,32 @@ static slao_status name_of(const char *output, char **name) {
 }
 
 slao_status slao_study_reopen(slao_study *study, const slao_store *store, const char *output) {
-    char *name, *text = NULL, *folder = NULL;
-    slao_spec *spec = NULL;
+    char *name;
     *study = (slao_study){0};
     SLAO_TRY(name_of(output, &name));
-    slao_status status = slao_store_get_spec(store, name, &text, &folder);
-    if (status == SLAO_OK)
-        status = slao_spec_parse(&spec, text, slao_store_folder(store), folder, NULL, 0);
-    if (status == SLAO_OK)
-        status = slao_study_open(study, spec);
-    free(folder);
-    free(text);
+    slao_status status = slao_archive_read(&study->archive, store, name);
     free(name);
+    if (status == SLAO_OK) {
+        slao_archive *archive = study->archive;
+        study->config = archive->config;
+        study->inputs = archive->inputs;
+        status = slao_spec_parse_again(&study->spec, archive->expanded, archive->written,
+                                       slao_store_folder(store), archive->folder, &archive->names);
+    }
+    if (status == SLAO_OK)
+        status = slao_archive_plan(study->archive, study->spec, &study->plan);
     return status;
+}
+
+slao_status slao_study_keep(const slao_study *study, slao_store *store, const char *folder) {
+    return slao_archive_write(store, study->plan, &study->inputs, &study->config, folder);
 }
 
 void slao_study_close(slao_study *study) {
     slao_plan_free(study->plan);
     slao_checkpoint_close(study->checkpoint);
     slao_spec_free(study->spec);
+    slao_archive_free(study->archive);
     *study = (slao_study){0};
 }
 

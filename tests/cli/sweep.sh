@@ -18,9 +18,11 @@ fingerprint() { sed -n 's/^fingerprint  *//p' "$work/stdout"; }
 ranks() { local n=$1; shift; expect 0 mpirun -n "$n" --oversubscribe --bind-to none "$SLAO" sweep "$@"; }
 
 "$python" "$SLAO_SOURCE/tests/make_small_model.py" "$work/model"
+export SMALL_SUITE=$work/suite
+cp -r "$SLAO_SOURCE/experiments/quickstart/suite" "$SMALL_SUITE"
 cat >"$work/spec.json" <<JSON
 { "name": "small", "model": "model",
-  "benchmark": { "format": "cl_benchmark", "path": "$SLAO_SOURCE/experiments/quickstart/suite",
+  "benchmark": { "format": "cl_benchmark", "path": "\${SMALL_SUITE}",
                  "train_samples": 64, "test_samples": 24 },
   "train": { "batch_size": 4, "accumulation": 2 },
   "evaluate": { "max_new_tokens": 8, "references": ["base", "individual"] },
@@ -107,10 +109,29 @@ ranks 2 "$work/spec.json" -o "$work/torn.h5"
 grep -q "it runs again" "$work/stderr" || fail "the damaged record is not told of"
 [ "$(fingerprint)" = "$wanted" ] || fail "after the damage: $(fingerprint), not $wanted"
 
-echo "== collect makes the same file from the store"
-rm "$work/torn.h5"
-expect 0 "$SLAO" collect "$work/torn.h5"
+echo "== collect makes the same file from the store alone; paths of this machine are not in it"
+mkdir "$work/away"
+mv "$work/torn.h5" "$work/model" "$SMALL_SUITE" "$work/spec.json" "$work/away"
+expect 0 env -u SMALL_SUITE "$SLAO" collect "$work/torn.h5"
 [ "$(fingerprint)" = "$wanted" ] || fail "collected: $(fingerprint), not $wanted"
+mv "$work/away/model" "$work/away/suite" "$work/away/spec.json" "$work"
+"$python" - "$work/torn.h5" "$work/away/torn.h5" <<'PY'
+import sys
+
+import h5py
+
+collected, swept = (h5py.File(path) for path in sys.argv[1:])
+names = {True: [], False: []}
+for file in (collected, swept):
+    file.visititems(lambda name, item: names[file is swept].append((name, getattr(item, "shape", None))))
+assert names[True] == names[False], set(names[True]) ^ set(names[False])
+for name in set(swept.attrs) - {"ranks"}:
+    assert collected.attrs[name] == swept.attrs[name], name
+for name in ("accuracy", "orders", "steps"):
+    assert repr(collected[name][:]) == repr(swept[name][:]), name
+spec = collected.attrs["spec"]
+assert '"path":"${SMALL_SUITE}"' in spec and "/suite" not in spec, spec
+PY
 
 echo "== a store that is full of other sweeps' steps is used; --fresh runs them again"
 ranks 2 "$work/spec.json" -o "$work/more.h5" --store "$store" --set 'sweep.lambda=["1/sqrt(i)", 0.3, 0.9]'

@@ -339,10 +339,15 @@ static void test_resolved_text_is_read_as_the_same(void **state) {
                            "\"${SLAO_TEST_DATA}\"}}}}",
                            settings, 2);
     assert_null(strstr(spec->text, "presets"));
-    assert_null(strstr(spec->text, "${"));
+    assert_non_null(strstr(spec->text, "\"path\":\"${SLAO_TEST_DATA}\""));
+    assert_null(strstr(spec->expanded, "${"));
     assert_non_null(strstr(spec->text, "\"max_new_tokens\":50"));
     slao_spec *again = good(spec->text, NULL, 0);
     assert_string_equal(again->text, spec->text);
+    assert_string_equal(again->expanded, spec->expanded);
+    slao_spec_free(again);
+    again = good(spec->expanded, NULL, 0);
+    assert_string_equal(again->expanded, spec->expanded);
     assert_int_equal(again->n_trials, spec->n_trials);
     assert_int_equal(spec->n_trials, 12);
     for (int64_t t = 0; t < spec->n_trials; t++) {
