@@ -86,9 +86,8 @@ static void print_text(const slao_plan *plan, const slao_estimate *e) {
     print_bytes("  weights", e->shared_bytes, ", once");
     print_bytes("  a rank", e->rank_bytes, " beside them");
     print_bytes("disk", e->disk_bytes, " more");
-    if (e->groups > 1)
-        printf("\n%" PRId64 " ranks: at most %.1f times as fast as %s\n", e->ranks, e->speed_up,
-               spec->ranks_per_trial > 1 ? "one group" : "one");
+    if (e->ranks > 1)
+        printf("\n%" PRId64 " ranks: at most %.1f times as fast as one\n", e->ranks, e->speed_up);
 }
 
 /* ---- As JSON ---- */
@@ -183,6 +182,8 @@ slao_status slao_print_plan(const slao_sweep_choices *choices, int64_t ranks, bo
     slao_spec *spec;
     slao_study study;
     SLAO_TRY(slao_spec_load(&spec, choices->spec, choices->settings, choices->n_settings));
+    if (choices->model_copy)
+        spec->model = choices->model_copy;
     slao_status status = slao_study_open(&study, spec);
     if (status == SLAO_OK)
         status = estimate_and_print(choices, &study, ranks, json);

@@ -108,7 +108,8 @@ static slao_status find_time(estimation *e) {
     estimate->work_seconds = known ? simulated.work : NAN;
     estimate->longest_seconds = known ? simulated.critical_path : NAN;
     double chains = simulated.critical_path > 0 ? simulated.work / simulated.critical_path : 1;
-    estimate->speed_up = fmin(chains, (double)estimate->groups);
+    estimate->speed_up =
+        fmin(chains * (double)e->study->spec->ranks_per_trial, (double)estimate->ranks);
     return SLAO_OK;
 }
 

@@ -20,7 +20,7 @@ typedef struct {
      * not in them. `seconds` is what the schedule takes, `work_seconds` the sum over all steps,
      * `longest_seconds` the longest chain of steps that wait for one another. */
     double seconds, work_seconds, longest_seconds;
-    double speed_up; /* of this many groups at most, by the longest chain */
+    double speed_up; /* of so many ranks at most, by the longest chain */
     /* Bytes, NaN where they cannot be told: the weights, once on every node; a rank beside them; a
      * node that has all the ranks. */
     double shared_bytes, rank_bytes, node_bytes;
