@@ -176,12 +176,8 @@ slao_status slao_bench_gemm(int argc, char **argv) {
         .example = "slao bench gemm --model models/SmolLM2-135M",
         .options = options,
     };
-    const char **arguments;
-    int64_t n_arguments;
-    bool helped;
-    SLAO_TRY(slao_options_parse(argc, argv, &usage, &arguments, &n_arguments, &helped));
-    free(arguments);
-    if (!helped && rows == 0)
+    SLAO_TRY(slao_options_parse(argc, argv, &usage, NULL));
+    if (rows == 0)
         return slao_fail(SLAO_BAD_INPUT, "--rows must be at least 1");
-    return helped ? SLAO_OK : run(model, rows, json);
+    return run(model, rows, json);
 }

@@ -388,13 +388,7 @@ static slao_status parse_and_run(int argc, char **argv, bool train) {
                            "--benchmark CL_Benchmark --tasks agnews",
         .options = options,
     };
-    const char **arguments;
-    int64_t n_arguments;
-    bool helped;
-    SLAO_TRY(slao_options_parse(argc, argv, &usage, &arguments, &n_arguments, &helped));
-    free(arguments);
-    if (helped)
-        return SLAO_OK;
+    SLAO_TRY(slao_options_parse(argc, argv, &usage, NULL));
     SLAO_TRY(
         slao_check_name(c.train.checkpointing, slao_checkpointing_names, "", "--checkpointing"));
     if (c.examples == 0 || c.train.batch_size == 0 || c.train.max_length == 0)

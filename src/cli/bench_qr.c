@@ -295,15 +295,11 @@ slao_status slao_bench_qr(int argc, char **argv) {
         .example = "mpirun -n 2 --bind-to none slao bench qr --shape 11008x64 --shape 2048x2048",
         .options = options,
     };
-    const char **arguments;
-    int64_t n_arguments;
-    bool helped;
-    slao_status status = slao_options_parse(argc, argv, &usage, &arguments, &n_arguments, &helped);
-    if (status == SLAO_OK && !helped && b.repeats < 1)
+    slao_status status = slao_options_parse(argc, argv, &usage, NULL);
+    if (status == SLAO_OK && b.repeats < 1)
         status = slao_fail(SLAO_BAD_INPUT, "--repeats must be at least 1");
-    if (status == SLAO_OK && !helped)
+    if (status == SLAO_OK)
         status = run(&b, &shapes, json);
-    free(arguments);
     free(shapes.values);
     return status;
 }

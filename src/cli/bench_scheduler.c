@@ -194,14 +194,8 @@ slao_status slao_bench_scheduler(int argc, char **argv) {
         .example = "mpirun -n 8 --oversubscribe --bind-to none slao bench scheduler --steps 100000",
         .options = options,
     };
-    const char **arguments;
-    int64_t n_arguments;
-    bool helped;
-    slao_status status = slao_options_parse(argc, argv, &usage, &arguments, &n_arguments, &helped);
-    if (status == SLAO_OK && !helped && (chosen.steps < 1 || chosen.cluster < 1))
-        status = slao_fail(SLAO_BAD_INPUT, "--steps and --cluster must be at least 1");
-    if (status == SLAO_OK && !helped)
-        status = run(&chosen);
-    free(arguments);
-    return status;
+    SLAO_TRY(slao_options_parse(argc, argv, &usage, NULL));
+    if (chosen.steps < 1 || chosen.cluster < 1)
+        return slao_fail(SLAO_BAD_INPUT, "--steps and --cluster must be at least 1");
+    return run(&chosen);
 }

@@ -68,20 +68,16 @@ slao_status slao_command_collect(int argc, char **argv) {
         .least_arguments = 1,
         .most_arguments = 1,
     };
-    const char **arguments;
-    int64_t n_arguments;
-    bool helped;
     char *folder = NULL;
-    slao_status status = slao_options_parse(argc, argv, &usage, &arguments, &n_arguments, &helped);
-    if (status == SLAO_OK && !helped) {
+    slao_status status = slao_options_parse(argc, argv, &usage, NULL);
+    if (status == SLAO_OK) {
         slao_option_list only = {.values = (const char **)&folder, .count = 1};
         if (from.count == 0)
-            status = slao_default_store(&folder, arguments[0]);
+            status = slao_default_store(&folder, argv[1]);
         if (status == SLAO_OK)
-            status = collect_from(arguments[0], from.count ? &from : &only);
+            status = collect_from(argv[1], from.count ? &from : &only);
     }
     free(folder);
     free(from.values);
-    free(arguments);
     return status;
 }

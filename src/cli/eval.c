@@ -143,10 +143,6 @@ slao_status slao_command_eval(int argc, char **argv) {
             "--task agnews --limit 100",
         .options = options,
     };
-    const char **arguments;
-    int64_t n_arguments;
-    bool helped;
-    SLAO_TRY(slao_options_parse(argc, argv, &usage, &arguments, &n_arguments, &helped));
-    free(arguments);
-    return helped ? SLAO_OK : evaluate(&c);
+    SLAO_TRY(slao_options_parse(argc, argv, &usage, NULL));
+    return evaluate(&c);
 }

@@ -150,11 +150,6 @@ slao_status slao_command_export(int argc, char **argv) {
         .least_arguments = 1,
         .most_arguments = 1,
     };
-    const char **arguments;
-    int64_t n_arguments;
-    bool helped;
-    SLAO_TRY(slao_options_parse(argc, argv, &usage, &arguments, &n_arguments, &helped));
-    slao_status status = helped ? SLAO_OK : export_from(arguments[0], &c);
-    free(arguments);
-    return status;
+    SLAO_TRY(slao_options_parse(argc, argv, &usage, NULL));
+    return export_from(argv[1], &c);
 }

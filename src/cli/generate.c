@@ -106,14 +106,8 @@ slao_status slao_command_generate(int argc, char **argv) {
         .least_arguments = 0,
         .most_arguments = 1,
     };
-    const char **arguments;
     int64_t n_arguments;
-    bool helped;
-    SLAO_TRY(slao_options_parse(argc, argv, &usage, &arguments, &n_arguments, &helped));
-    if (helped) {
-        free(arguments);
-        return SLAO_OK;
-    }
+    SLAO_TRY(slao_options_parse(argc, argv, &usage, &n_arguments));
     slao_loaded loaded = {0};
     slao_low_ranks pairs = {0};
     slao_arena *arena = NULL;
@@ -130,14 +124,12 @@ slao_status slao_command_generate(int argc, char **argv) {
     if (status == SLAO_OK)
         status = slao_decoder_new(&decoder, loaded.pass, &loaded.model->config, &pairs);
     if (status == SLAO_OK)
-        status =
-            generate(&loaded, prompt ? prompt : arguments[0], max_new_tokens, arena, &ids, decoder);
+        status = generate(&loaded, prompt ? prompt : argv[1], max_new_tokens, arena, &ids, decoder);
     free(prompt);
     slao_ids_free(&ids);
     slao_decoder_free(decoder);
     slao_arena_free(arena);
     slao_lora_view_free(&pairs);
     slao_loaded_free(&loaded);
-    free(arguments);
     return status;
 }

@@ -212,7 +212,7 @@ static slao_status inspect(const char *path, bool json) {
 }
 
 slao_status slao_command_inspect(int argc, char **argv) {
-    bool json = false, helped;
+    bool json = false;
     const slao_option options[] = {
         {"--json", NULL, SLAO_OPTION_FLAG, NULL, "one JSON document", &json, false},
         {0},
@@ -227,10 +227,6 @@ slao_status slao_command_inspect(int argc, char **argv) {
         .least_arguments = 1,
         .most_arguments = 1,
     };
-    const char **arguments;
-    int64_t n_arguments;
-    SLAO_TRY(slao_options_parse(argc, argv, &usage, &arguments, &n_arguments, &helped));
-    slao_status status = helped ? SLAO_OK : inspect(arguments[0], json);
-    free(arguments);
-    return status;
+    SLAO_TRY(slao_options_parse(argc, argv, &usage, NULL));
+    return inspect(argv[1], json);
 }

@@ -89,7 +89,7 @@ static slao_status save(const slao_lora *merged, const merge_choices *c, const c
 }
 
 static slao_status merge_adapters(const merge_choices *c, const slao_merge_choice *choice,
-                                  slao_lora **adapters, const char **folders, int64_t n) {
+                                  slao_lora **adapters, char *const *folders, int64_t n) {
     for (int64_t i = 0; i < n; i++)
         SLAO_TRY_IN(slao_peft_load(&adapters[i], folders[i], NULL), "adapter %lld",
                     (long long)(i + 1));
@@ -111,7 +111,7 @@ static slao_status merge_adapters(const merge_choices *c, const slao_merge_choic
     return status;
 }
 
-static slao_status merge(const merge_choices *c, const char **folders, int64_t n) {
+static slao_status merge(const merge_choices *c, char *const *folders, int64_t n) {
     slao_arena *arena;
     slao_lora **adapters;
     slao_merge_choice choice;
@@ -157,13 +157,9 @@ static slao_status run(int argc, char **argv, merge_choices *c, const char *summ
         .least_arguments = 1,
         .most_arguments = MOST_ADAPTERS,
     };
-    const char **folders;
     int64_t n;
-    bool helped;
-    SLAO_TRY(slao_options_parse(argc, argv, &usage, &folders, &n, &helped));
-    slao_status status = helped ? SLAO_OK : merge(c, folders, n);
-    free(folders);
-    return status;
+    SLAO_TRY(slao_options_parse(argc, argv, &usage, &n));
+    return merge(c, argv + 1, n);
 }
 
 slao_status slao_command_merge(int argc, char **argv) {

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void print_help(const slao_usage *usage) {
+static _Noreturn void print_help(const slao_usage *usage) {
     printf("usage: %s\n\n%s\n\noptions:\n", usage->usage, usage->summary);
     for (const slao_option *option = usage->options; option->name; option++) {
         char left[80];
@@ -19,6 +19,7 @@ static void print_help(const slao_usage *usage) {
         printf("  %-32s %s\n", left, option->help);
     }
     printf("  %-32s %s\n\nexample:\n  %s\n", "--help", "this text", usage->example);
+    exit(fflush(stdout) == 0 ? SLAO_OK : SLAO_NO_RESOURCE);
 }
 
 static slao_status store_value(const slao_option *option, const char *value) {
@@ -83,26 +84,24 @@ static slao_status unknown_option(const slao_usage *usage, const char *word) {
                      usage->usage);
 }
 
-static slao_status parse(int argc, char **argv, const slao_usage *usage, const char **arguments,
-                         int64_t *n_arguments, bool *helped) {
+slao_status slao_options_parse(int argc, char **argv, const slao_usage *usage,
+                               int64_t *n_arguments) {
     enum { MOST_OPTIONS = 64 };
     bool given[MOST_OPTIONS] = {false};
+    int64_t n = 0;
     bool options_ended = false;
     for (int i = 1; i < argc; i++) {
-        const char *word = argv[i];
+        char *word = argv[i];
         if (options_ended || word[0] != '-' || !word[1]) {
-            arguments[(*n_arguments)++] = word;
+            argv[++n] = word;
             continue;
         }
         if (strcmp(word, "--") == 0) {
             options_ended = true;
             continue;
         }
-        if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+        if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
             print_help(usage);
-            *helped = true;
-            return SLAO_OK;
-        }
         const char *equals = strncmp(word, "--", 2) == 0 ? strchr(word, '=') : NULL;
         size_t length = equals ? (size_t)(equals - word) : strlen(word);
         const slao_option *option = find_option(usage->options, word, length);
@@ -126,23 +125,12 @@ static slao_status parse(int argc, char **argv, const slao_usage *usage, const c
             return slao_fail(SLAO_BAD_INPUT, "%s is missing\nusage: %s", option->name,
                              usage->usage);
     }
-    if (*n_arguments < usage->least_arguments)
+    if (n < usage->least_arguments)
         return slao_fail(SLAO_BAD_INPUT, "too few arguments\nusage: %s", usage->usage);
-    if (*n_arguments > usage->most_arguments)
+    if (n > usage->most_arguments)
         return slao_fail(SLAO_BAD_INPUT, "\"%s\" is an argument too many\nusage: %s",
-                         arguments[usage->most_arguments], usage->usage);
+                         argv[usage->most_arguments + 1], usage->usage);
+    if (n_arguments)
+        *n_arguments = n;
     return SLAO_OK;
-}
-
-slao_status slao_options_parse(int argc, char **argv, const slao_usage *usage,
-                               const char ***arguments, int64_t *n_arguments, bool *helped) {
-    *n_arguments = 0;
-    *helped = false;
-    SLAO_TRY(slao_allocate(arguments, (size_t)argc, sizeof **arguments));
-    slao_status status = parse(argc, argv, usage, *arguments, n_arguments, helped);
-    if (status != SLAO_OK) {
-        free(*arguments);
-        *arguments = NULL;
-    }
-    return status;
 }

@@ -45,10 +45,11 @@ typedef struct {
     int64_t least_arguments, most_arguments; /* positional */
 } slao_usage;
 
-/* Parses argv[1..]. "--name=value" and "--name value" are the same; "--" ends the options.
- * *arguments are the positional ones (the caller frees the array, and the arrays of lists). *helped
- * is true when --help was asked for and printed: the command then returns SLAO_OK at once. */
+/* Parses argv[1..]. "--name=value" and "--name value" are the same; "--" ends the options. The
+ * positional arguments are moved to argv[1], argv[2], ...; how many there are is told unless
+ * n_arguments is NULL. The caller frees the arrays of lists. --help prints the help and ends the
+ * program. */
 slao_status slao_options_parse(int argc, char **argv, const slao_usage *usage,
-                               const char ***arguments, int64_t *n_arguments, bool *helped);
+                               int64_t *n_arguments);
 
 #endif

@@ -194,7 +194,7 @@ slao_status slao_print_plan(const slao_sweep_choices *choices, int64_t ranks, bo
 slao_status slao_command_plan(int argc, char **argv) {
     int64_t ranks = -1;
     slao_sweep_choices choices = {0};
-    bool json = false, helped;
+    bool json = false;
     slao_option_list settings = {0};
     const slao_option options[] = {
         {"--ranks", NULL, SLAO_OPTION_INTEGER, "N",
@@ -230,18 +230,15 @@ slao_status slao_command_plan(int argc, char **argv) {
         .least_arguments = 1,
         .most_arguments = 1,
     };
-    const char **arguments;
-    int64_t n_arguments;
-    slao_status status = slao_options_parse(argc, argv, &usage, &arguments, &n_arguments, &helped);
-    if (status == SLAO_OK && !helped && ranks == 0)
+    slao_status status = slao_options_parse(argc, argv, &usage, NULL);
+    if (status == SLAO_OK && ranks == 0)
         status = slao_fail(SLAO_BAD_INPUT, "--ranks must be at least 1");
-    if (status == SLAO_OK && !helped) {
-        choices.spec = arguments[0];
+    if (status == SLAO_OK) {
+        choices.spec = argv[1];
         choices.settings = settings.values;
         choices.n_settings = settings.count;
         status = slao_print_plan(&choices, ranks > 0 ? ranks : 0, json);
     }
-    free(arguments);
     free(settings.values);
     return status;
 }

@@ -203,13 +203,7 @@ slao_status slao_command_probe(int argc, char **argv) {
                    "tokens.json -o probe.safetensors",
         .options = options,
     };
-    const char **arguments;
-    int64_t n_arguments;
-    bool helped;
-    SLAO_TRY(slao_options_parse(argc, argv, &usage, &arguments, &n_arguments, &helped));
-    free(arguments);
-    if (helped)
-        return SLAO_OK;
+    SLAO_TRY(slao_options_parse(argc, argv, &usage, NULL));
     if (steps > 0 && !adapter)
         return slao_fail(SLAO_BAD_INPUT, "--steps trains an adapter: name one with --adapter");
     probe p = {0};

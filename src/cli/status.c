@@ -228,7 +228,7 @@ static slao_status find_store(char **store, const char *output, const char *give
 }
 
 slao_status slao_command_status(int argc, char **argv) {
-    bool json = false, watched = false, helped;
+    bool json = false, watched = false;
     const char *given = NULL;
     const slao_option options[] = {
         {"--watch", NULL, SLAO_OPTION_FLAG, NULL,
@@ -251,17 +251,12 @@ slao_status slao_command_status(int argc, char **argv) {
         .least_arguments = 1,
         .most_arguments = 1,
     };
-    const char **arguments;
-    int64_t n_arguments;
-    SLAO_TRY(slao_options_parse(argc, argv, &usage, &arguments, &n_arguments, &helped));
-    slao_status status = SLAO_OK, exit_code = SLAO_OK;
+    SLAO_TRY(slao_options_parse(argc, argv, &usage, NULL));
+    slao_status exit_code = SLAO_OK;
     char *store = NULL;
-    if (!helped) {
-        status = find_store(&store, arguments[0], given);
-        if (status == SLAO_OK)
-            status = watched ? watch(store, json, &exit_code) : show_once(store, json);
-    }
+    slao_status status = find_store(&store, argv[1], given);
+    if (status == SLAO_OK)
+        status = watched ? watch(store, json, &exit_code) : show_once(store, json);
     free(store);
-    free(arguments);
     return status == SLAO_OK ? slao_fail(exit_code, "%s", "") : status;
 }

@@ -96,11 +96,8 @@ slao_status slao_command_sweep(int argc, char **argv) {
         .least_arguments = 1,
         .most_arguments = 1,
     };
-    const char **arguments;
-    int64_t n_arguments;
-    bool helped;
-    slao_status status = slao_options_parse(argc, argv, &usage, &arguments, &n_arguments, &helped);
-    if (status == SLAO_OK && !helped)
+    slao_status status = slao_options_parse(argc, argv, &usage, NULL);
+    if (status == SLAO_OK)
         status = slao_progress_parse(&choices.progress, progress);
     if (status == SLAO_OK && shard)
         status = slao_selection_read_shard(&choices.selection, shard);
@@ -111,13 +108,12 @@ slao_status slao_command_sweep(int argc, char **argv) {
             slao_fail(SLAO_BAD_INPUT, "--time-limit and --checkpoint-seconds must not be negative");
     if (status != SLAO_OK)
         status = fail_once(status);
-    if (status == SLAO_OK && !helped) {
-        choices.spec = arguments[0];
+    if (status == SLAO_OK) {
+        choices.spec = argv[1];
         choices.settings = settings.values;
         choices.n_settings = settings.count;
         status = run(&choices, dry_run);
     }
-    free(arguments);
     free(settings.values);
     return status;
 }

@@ -14,7 +14,7 @@ static bool is_stdin(const char *path) {
 
 /* Every file can be opened: said before the first line is printed, so that no half of a JSON
  * document comes out for a slip in a name. */
-static slao_status check_files(const char **paths, int64_t count) {
+static slao_status check_files(char *const *paths, int64_t count) {
     for (int64_t i = 0; i < count; i++) {
         FILE *file = is_stdin(paths[i]) ? NULL : fopen(paths[i], "rb");
         if (!file && !is_stdin(paths[i]))
@@ -71,7 +71,7 @@ static slao_status tokenize_file(const slao_tokenizer *tokenizer, const char *pa
     return status;
 }
 
-static slao_status tokenize_files(const char *model, const char **paths, int64_t count, bool json) {
+static slao_status tokenize_files(const char *model, char *const *paths, int64_t count, bool json) {
     SLAO_TRY(check_files(paths, count));
     slao_tokenizer *tokenizer;
     SLAO_TRY(slao_tokenizer_load(&tokenizer, model));
@@ -111,14 +111,8 @@ slao_status slao_command_tokenize(int argc, char **argv) {
         .least_arguments = 0,
         .most_arguments = MOST_FILES,
     };
-    const char **paths;
     int64_t count;
-    bool helped;
-    SLAO_TRY(slao_options_parse(argc, argv, &usage, &paths, &count, &helped));
-    static const char *standard_input[] = {"-"};
-    slao_status status = SLAO_OK;
-    if (!helped)
-        status = tokenize_files(model, count ? paths : standard_input, count ? count : 1, json);
-    free(paths);
-    return status;
+    SLAO_TRY(slao_options_parse(argc, argv, &usage, &count));
+    char *standard_input[] = {"-"};
+    return tokenize_files(model, count ? argv + 1 : standard_input, count ? count : 1, json);
 }
