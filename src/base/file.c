@@ -11,24 +11,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static slao_status open_for_reading(int *fd, size_t *size, const char *path) {
+static slao_status open_for_reading(int *fd, struct stat *facts, const char *path) {
     *fd = open(path, O_RDONLY | O_CLOEXEC);
     if (*fd < 0)
         return slao_fail_errno(SLAO_BAD_INPUT, "cannot open %s", path);
-    struct stat facts;
-    if (fstat(*fd, &facts) != 0 || !S_ISREG(facts.st_mode)) {
+    if (fstat(*fd, facts) != 0 || !S_ISREG(facts->st_mode)) {
         close(*fd);
         return slao_fail(SLAO_BAD_INPUT, "%s is not a regular file", path);
     }
-    *size = (size_t)facts.st_size;
     return SLAO_OK;
 }
 
 slao_status slao_map_file(slao_mapping *mapping, const char *path) {
     *mapping = (slao_mapping){0};
     int fd;
-    size_t size = 0;
-    SLAO_TRY(open_for_reading(&fd, &size, path));
+    struct stat facts = {0};
+    SLAO_TRY(open_for_reading(&fd, &facts, path));
+    size_t size = (size_t)facts.st_size;
     if (size == 0) {
         close(fd);
         return SLAO_OK;
@@ -38,7 +37,12 @@ slao_status slao_map_file(slao_mapping *mapping, const char *path) {
     if (bytes == MAP_FAILED)
         status = slao_fail_errno(SLAO_BAD_INPUT, "cannot map %s", path);
     else
-        *mapping = (slao_mapping){bytes, size};
+        *mapping = (slao_mapping){.bytes = bytes,
+                                  .size = size,
+                                  .device = (int64_t)facts.st_dev,
+                                  .inode = (int64_t)facts.st_ino,
+                                  .seconds = facts.st_mtim.tv_sec,
+                                  .nanoseconds = facts.st_mtim.tv_nsec};
     close(fd); /* the mapping outlives it */
     return status;
 }

@@ -10,6 +10,8 @@
 typedef struct {
     const unsigned char *bytes; /* NULL for an empty file */
     size_t size;
+    /* Which file it is, and since when it is as it is. */
+    int64_t device, inode, seconds, nanoseconds;
 } slao_mapping;
 
 slao_status slao_map_file(slao_mapping *mapping, const char *path);

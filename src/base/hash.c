@@ -106,3 +106,38 @@ slao_status slao_hash_file(slao_hash *hash, const char *path) {
     *hash = (slao_hash){.high = digest.high64, .low = digest.low64};
     return SLAO_OK;
 }
+
+/* Where the hash of `key` is kept, in a folder that is made; NULL if it cannot be. */
+static char *place_in_cache(slao_hash key) {
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    char *folder = NULL, *path = NULL, text[SLAO_HASH_TEXT];
+    slao_hash_to_text(key, text);
+    slao_status status = SLAO_BAD_INPUT;
+    if (cache && *cache == '/')
+        status = slao_join_path(&folder, cache, "slao");
+    else if (home && *home == '/')
+        status = slao_join_path(&folder, home, ".cache/slao");
+    if (status == SLAO_OK)
+        status = slao_make_folders(folder);
+    if (status == SLAO_OK && slao_join_path(&path, folder, text) != SLAO_OK)
+        path = NULL;
+    free(folder);
+    return path;
+}
+
+bool slao_hash_recall(slao_hash *hash, slao_hash key) {
+    char *path = place_in_cache(key), *text = NULL;
+    bool found = path && slao_is_file(path) && slao_read_text(&text, NULL, path) == SLAO_OK &&
+                 slao_hash_from_text(hash, text) == SLAO_OK;
+    free(text);
+    free(path);
+    return found;
+}
+
+void slao_hash_remember(slao_hash key, slao_hash hash) {
+    char *path = place_in_cache(key), text[SLAO_HASH_TEXT];
+    slao_hash_to_text(hash, text);
+    if (path)
+        (void)slao_write_file(path, text, strlen(text)); /* see above */
+    free(path);
+}

@@ -37,4 +37,10 @@ slao_status slao_hash_from_text(slao_hash *hash, const char *text);
 /* Hash of a file's bytes. */
 slao_status slao_hash_file(slao_hash *hash, const char *path);
 
+/* Hashes that take long to compute, kept in the user's cache folder ($XDG_CACHE_HOME/slao, or
+ * ~/.cache/slao) under another hash, of what tells that nothing has changed. Where there is no such
+ * folder, or it cannot be read or written, nothing is kept: that costs time and nothing else. */
+bool slao_hash_recall(slao_hash *hash, slao_hash key);
+void slao_hash_remember(slao_hash key, slao_hash hash);
+
 #endif

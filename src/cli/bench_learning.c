@@ -212,6 +212,7 @@ typedef struct {
     const choices *chosen;
     const slao_loaded *loaded;
     measure *measure;
+    double ready;  /* seconds that loading the model took */
     double gflops; /* of the products by themselves, as measured last */
     cJSON *root;   /* NULL without --json */
 } bench;
@@ -260,9 +261,10 @@ static slao_status describe(const bench *b) {
     slao_machine machine;
     SLAO_TRY(slao_machine_describe(&machine));
     if (!b->root) {
-        printf("%s; %s\n", machine.cpu, machine.blas);
+        printf("%s; %s\nmodel ready after %.2f s\n", machine.cpu, machine.blas, b->ready);
         return SLAO_OK;
     }
+    SLAO_TRY(slao_json_add_real(b->root, "ready_seconds", b->ready));
     cJSON *about = cJSON_CreateObject();
     SLAO_TRY(slao_json_add(b->root, "machine", about));
     SLAO_TRY(slao_json_add_text(about, "cpu", machine.cpu));
@@ -317,7 +319,9 @@ static slao_status run_all(bench *b) {
 static slao_status run(const choices *chosen, measure *how) {
     slao_loaded loaded;
     bench b = {.chosen = chosen, .loaded = &loaded, .measure = how};
+    double begin = slao_seconds();
     slao_status status = slao_load(&loaded, chosen->model, chosen->adapter, chosen->weights, true);
+    b.ready = slao_seconds() - begin;
     if (status == SLAO_OK && chosen->json && !(b.root = cJSON_CreateObject()))
         status = slao_fail(SLAO_NO_RESOURCE, "out of memory for a JSON object");
     if (status == SLAO_OK)

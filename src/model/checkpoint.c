@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "linalg/threads.h"
 #include "model/rope.h"
 #include "model/shards.h"
 
@@ -295,17 +296,22 @@ const slao_tensor_list *slao_checkpoint_tensors(const slao_checkpoint *checkpoin
     return &checkpoint->tensors;
 }
 
-/* Expands a matrix whose heads' rows are interleaved: row 2 j + half of a head in the file is row
+/* Expands rows first .. first + count - 1 as they lie in the file. Where the rows of `heads` heads
+ * are interleaved (0: they are not), row 2 j + half of a head of h rows in the file is row
  * half x h/2 + j of it. */
-static void expand_interleaved(const slao_tensor *tensor, int64_t heads, float *values) {
-    int64_t columns = tensor->shape[1], head_dim = tensor->shape[0] / heads;
-    size_t row_bytes = tensor->bytes / (size_t)tensor->shape[0];
-    const unsigned char *data = tensor->data;
-    for (int64_t head = 0; head < heads; head++) {
-        for (int64_t i = 0; i < head_dim; i++, data += row_bytes) {
-            int64_t row = head * head_dim + i % 2 * (head_dim / 2) + i / 2;
-            slao_expand(values + row * columns, tensor->dtype, data, columns);
-        }
+static void expand_rows(const slao_tensor *tensor, int64_t heads, int64_t first, int64_t count,
+                        float *values) {
+    int64_t columns = tensor->shape[tensor->n_dims - 1];
+    int64_t n_rows = slao_tensor_count(tensor) / columns;
+    int64_t head_dim = heads ? n_rows / heads : 1;
+    size_t row_bytes = tensor->bytes / (size_t)n_rows;
+#pragma omp parallel for num_threads(slao_threads_for(4 * count * columns))
+    for (int64_t i = 0; i < count; i++) {
+        int64_t row = i, within = i % head_dim;
+        if (heads)
+            row += within % 2 * (head_dim / 2) + within / 2 - within;
+        slao_expand(values + row * columns, tensor->dtype,
+                    tensor->data + (size_t)(first + i) * row_bytes, columns);
     }
 }
 
@@ -320,10 +326,8 @@ slao_status slao_checkpoint_expand(const slao_checkpoint *checkpoint, const char
     const slao_tensor *tensor;
     SLAO_TRY(find(checkpoint, name, &tensor));
     int64_t heads = checkpoint->interleaved[tensor - checkpoint->tensors.tensors];
-    if (heads)
-        expand_interleaved(tensor, heads, values);
-    else
-        slao_expand(values, tensor->dtype, tensor->data, slao_tensor_count(tensor));
+    int64_t columns = tensor->shape[tensor->n_dims - 1];
+    expand_rows(tensor, heads, 0, slao_tensor_count(tensor) / columns, values);
     return SLAO_OK;
 }
 
@@ -333,9 +337,7 @@ slao_status slao_checkpoint_expand_rows(const slao_checkpoint *checkpoint, const
     SLAO_TRY(find(checkpoint, name, &tensor));
     SLAO_INVARIANT(!checkpoint->interleaved[tensor - checkpoint->tensors.tensors] &&
                    tensor->n_dims == 2 && first >= 0 && first + count <= tensor->shape[0]);
-    size_t row_bytes = tensor->bytes / (size_t)tensor->shape[0];
-    slao_expand(values, tensor->dtype, tensor->data + (size_t)first * row_bytes,
-                count * tensor->shape[1]);
+    expand_rows(tensor, 0, first, count, values);
     return SLAO_OK;
 }
 
@@ -344,6 +346,13 @@ slao_status slao_checkpoint_let_go(const slao_checkpoint *checkpoint, const char
     SLAO_TRY(find(checkpoint, name, &tensor));
     slao_let_go(tensor->data, tensor->bytes);
     return SLAO_OK;
+}
+
+/* The files of weights, one after another; NULL after the last. */
+static const slao_mapping *file_of(const slao_checkpoint *checkpoint, size_t index) {
+    if (checkpoint->gguf)
+        return index == 0 ? slao_gguf_file(checkpoint->gguf) : NULL;
+    return slao_shards_file(checkpoint->shards, index);
 }
 
 static void hash_config(slao_hasher *hasher, const slao_model_config *config) {
@@ -376,21 +385,53 @@ static void hash_config(slao_hasher *hasher, const slao_model_config *config) {
         slao_hash_bytes(hasher, rope->factors, (size_t)rope->n_factors * sizeof *rope->factors);
 }
 
+static void hash_description(slao_hasher *hasher, const slao_checkpoint *checkpoint, int64_t i) {
+    const slao_tensor *tensor = &checkpoint->tensors.tensors[i];
+    slao_hash_text(hasher, tensor->name);
+    slao_hash_text(hasher, slao_dtype_name(tensor->dtype));
+    slao_hash_integer(hasher, checkpoint->interleaved[i]);
+    for (int j = 0; j < tensor->n_dims; j++)
+        slao_hash_integer(hasher, tensor->shape[j]);
+}
+
+/* All that the hash below is made of, the files' identities in place of their contents. */
+static slao_hash identity(slao_hasher *hasher, const slao_checkpoint *checkpoint) {
+    slao_hash_text(hasher, "weights");
+    hash_config(hasher, &checkpoint->config);
+    for (int64_t i = 0; i < checkpoint->tensors.count; i++)
+        hash_description(hasher, checkpoint, i);
+    const slao_mapping *file;
+    for (size_t i = 0; (file = file_of(checkpoint, i)); i++) {
+        slao_hash_integer(hasher, file->device);
+        slao_hash_integer(hasher, file->inode);
+        slao_hash_integer(hasher, (int64_t)file->size);
+        slao_hash_integer(hasher, file->seconds);
+        slao_hash_integer(hasher, file->nanoseconds);
+    }
+    return slao_hash_value(hasher);
+}
+
 slao_status slao_checkpoint_hash(const slao_checkpoint *checkpoint, slao_hash *hash) {
+    const size_t cached_from = (size_t)1 << 30; /* less is read in no time */
+    size_t bytes = 0;
     slao_hasher *hasher;
     SLAO_TRY(slao_hasher_new(&hasher));
-    hash_config(hasher, &checkpoint->config);
-    for (int64_t i = 0; i < checkpoint->tensors.count; i++) {
-        const slao_tensor *tensor = &checkpoint->tensors.tensors[i];
-        slao_hash_text(hasher, tensor->name);
-        slao_hash_text(hasher, slao_dtype_name(tensor->dtype));
-        slao_hash_integer(hasher, checkpoint->interleaved[i]);
-        for (int j = 0; j < tensor->n_dims; j++)
-            slao_hash_integer(hasher, tensor->shape[j]);
-        slao_hash_bytes(hasher, tensor->data, tensor->bytes);
-        slao_let_go(tensor->data, tensor->bytes);
+    slao_hash key = identity(hasher, checkpoint);
+    for (int64_t i = 0; i < checkpoint->tensors.count; i++)
+        bytes += checkpoint->tensors.tensors[i].bytes;
+    if (bytes < cached_from || !slao_hash_recall(hash, key)) {
+        slao_hasher_reset(hasher);
+        hash_config(hasher, &checkpoint->config);
+        for (int64_t i = 0; i < checkpoint->tensors.count; i++) {
+            const slao_tensor *tensor = &checkpoint->tensors.tensors[i];
+            hash_description(hasher, checkpoint, i);
+            slao_hash_bytes(hasher, tensor->data, tensor->bytes);
+            slao_let_go(tensor->data, tensor->bytes);
+        }
+        *hash = slao_hash_value(hasher);
+        if (bytes >= cached_from)
+            slao_hash_remember(key, *hash);
     }
-    *hash = slao_hash_value(hasher);
     slao_hasher_free(hasher);
     return SLAO_OK;
 }

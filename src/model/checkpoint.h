@@ -52,7 +52,8 @@ slao_status slao_checkpoint_expand_rows(const slao_checkpoint *checkpoint, const
 slao_status slao_checkpoint_let_go(const slao_checkpoint *checkpoint, const char *name);
 
 /* Hash of all that a forward pass depends on: the config, and name, type, shape and bytes of each
- * tensor. Reads the whole file. The tokenizer is not part of it. */
+ * tensor. The tokenizer is not part of it. Reads all weights; of a GiB or more only
+ * when the files (device, inode, size, time of change) are not those of an earlier call. */
 slao_status slao_checkpoint_hash(const slao_checkpoint *checkpoint, slao_hash *hash);
 
 #endif

@@ -356,6 +356,10 @@ void slao_gguf_close(slao_gguf *gguf) {
     free(gguf);
 }
 
+const slao_mapping *slao_gguf_file(const slao_gguf *gguf) {
+    return &gguf->file;
+}
+
 const slao_tensor_list *slao_gguf_tensors(const slao_gguf *gguf) {
     return &gguf->tensors;
 }

@@ -8,6 +8,7 @@
 #ifndef SLAO_MODEL_GGUF_H
 #define SLAO_MODEL_GGUF_H
 
+#include "base/file.h"
 #include "model/tensor_list.h"
 
 typedef struct slao_gguf slao_gguf;
@@ -18,6 +19,8 @@ typedef struct slao_gguf slao_gguf;
  * MB. Messages name the file and the byte. */
 slao_status slao_gguf_open(slao_gguf **gguf, const char *path);
 void slao_gguf_close(slao_gguf *gguf); /* NULL is allowed */
+
+const slao_mapping *slao_gguf_file(const slao_gguf *gguf);
 
 /* Names and data live as long as the file is open. */
 const slao_tensor_list *slao_gguf_tensors(const slao_gguf *gguf);

@@ -156,6 +156,10 @@ void slao_safetensors_close(slao_safetensors *file) {
     free(file);
 }
 
+const slao_mapping *slao_safetensors_file(const slao_safetensors *file) {
+    return &file->file;
+}
+
 const slao_tensor_list *slao_safetensors_tensors(const slao_safetensors *file) {
     return &file->tensors;
 }

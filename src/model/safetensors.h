@@ -8,6 +8,7 @@
 #ifndef SLAO_MODEL_SAFETENSORS_H
 #define SLAO_MODEL_SAFETENSORS_H
 
+#include "base/file.h"
 #include "model/tensor_list.h"
 
 typedef struct slao_safetensors slao_safetensors;
@@ -17,6 +18,8 @@ typedef struct slao_safetensors slao_safetensors;
  * BF16 are SLAO_BAD_INPUT, as is all else; messages name the file and the tensor. */
 slao_status slao_safetensors_open(slao_safetensors **file, const char *path);
 void slao_safetensors_close(slao_safetensors *file); /* NULL is allowed */
+
+const slao_mapping *slao_safetensors_file(const slao_safetensors *file);
 
 /* Names and data live as long as the file is open. */
 const slao_tensor_list *slao_safetensors_tensors(const slao_safetensors *file);

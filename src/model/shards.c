@@ -177,6 +177,10 @@ void slao_shards_close(slao_shards *shards) {
     free(shards);
 }
 
+const slao_mapping *slao_shards_file(const slao_shards *shards, size_t index) {
+    return index < shards->n_files ? slao_safetensors_file(shards->files[index]) : NULL;
+}
+
 const slao_tensor_list *slao_shards_tensors(const slao_shards *shards) {
     return &shards->tensors;
 }

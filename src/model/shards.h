@@ -6,6 +6,7 @@
 #ifndef SLAO_MODEL_SHARDS_H
 #define SLAO_MODEL_SHARDS_H
 
+#include "base/file.h"
 #include "model/tensor_list.h"
 
 typedef struct slao_shards slao_shards;
@@ -18,6 +19,9 @@ void slao_shards_close(slao_shards *shards); /* NULL is allowed */
 
 /* Names and data live as long as the shards are open. */
 const slao_tensor_list *slao_shards_tensors(const slao_shards *shards);
+
+/* The files of weights, in a fixed order; NULL after the last. */
+const slao_mapping *slao_shards_file(const slao_shards *shards, size_t index);
 
 /* The file that says what tensors there are: model.safetensors or the index. */
 const char *slao_shards_path(const slao_shards *shards);
