@@ -186,7 +186,7 @@ static void find_disk(const estimation *e) {
 static slao_status make(estimation *e, const slao_store *store, const slao_selection *selection) {
     SLAO_TRY(slao_tokenizer_load(&e->tokenizer, e->study->spec->model));
     SLAO_TRY(slao_encodings_new(&e->encodings, e->plan, e->tokenizer));
-    SLAO_TRY(slao_graph_new(&e->graph, e->plan, store, selection));
+    SLAO_TRY(slao_graph_new(&e->graph, e->plan, store, selection, NULL));
     SLAO_TRY(count(e));
     SLAO_TRY(find_speed(e, store));
     SLAO_TRY(find_time(e));

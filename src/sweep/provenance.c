@@ -1,11 +1,13 @@
 #include "sweep/provenance.h"
 
+#include "base/log.h"
 #include "linalg/threads.h"
 #include "linalg/vec.h"
 #include "sweep/plan.h"
 
 #include <cblas.h>
 #include <hdf5.h>
+#include <inttypes.h>
 #include <mpi.h>
 #include <slao_version.h>
 #include <stdio.h>
@@ -81,4 +83,21 @@ slao_status slao_provenance_record(cJSON *record, const slao_machine *machine,
         SLAO_TRY(slao_json_add_text(record, texts[i].key, texts[i].text));
     SLAO_TRY(slao_json_add_real(record, "numeric_version", SLAO_NUMERIC_VERSION));
     return slao_json_add_real(record, "threads", machine->threads);
+}
+
+void slao_other_machines_note(slao_other_machines *others, const cJSON *record) {
+    const cJSON *machine = slao_json_find(record, "machine");
+    if (!cJSON_IsString(machine) || strcmp(machine->valuestring, others->here->bits) == 0)
+        return;
+    others->count++;
+    snprintf(others->other, sizeof others->other, "%s", machine->valuestring);
+}
+
+void slao_other_machines_warn(const slao_other_machines *others) {
+    if (others->count == 0)
+        return;
+    slao_warn("%" PRId64 " steps were done on another kind of machine (%s) than this one (%s): "
+              "results may differ in their last bits from those of one machine. /provenance in the "
+              "results file tells where each step ran; --fresh runs all of them here",
+              others->count, others->other, others->here->bits);
 }

@@ -32,6 +32,15 @@ bool slao_built_from_changed_source(void);
 slao_status slao_provenance_record(cJSON *record, const slao_machine *machine,
                                    const slao_inputs *inputs);
 
+/* Records of steps that were computed where the last bits may be others than here. */
+typedef struct {
+    const slao_machine *here;
+    int64_t count;
+    char other[2 * SLAO_PROVENANCE_TEXT]; /* `machine` of one of them */
+} slao_other_machines;
+void slao_other_machines_note(slao_other_machines *others, const cJSON *record);
+void slao_other_machines_warn(const slao_other_machines *others); /* if there are any */
+
 /* Needs no MPI_Init. */
 slao_status slao_machine_describe(slao_machine *machine);
 

@@ -191,7 +191,8 @@ static slao_status make_graph(sweep_run *run) {
     const slao_plan *plan = run->study.plan;
     if (run->ranks->rank != 0)
         return SLAO_OK;
-    SLAO_TRY(slao_graph_new(&run->graph, plan, run->store, &run->choices->selection));
+    SLAO_TRY(
+        slao_graph_new(&run->graph, plan, run->store, &run->choices->selection, &run->machine));
     for (int64_t i = 0; i < plan->n_steps; i++) {
         if (!run->graph[i].done)
             SLAO_TRY(slao_store_forget(run->store, plan->steps[i].key));

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Whole sweeps of a small random model on the quickstart's suite: the same fingerprint for 1, 2 and 3 ranks, without
+# Whole sweeps of a small random model on the quickstart's suite: the same fingerprint for 1, 2, 3 and 5 ranks, without
 # mpirun, and after kills and drains; finished steps are kept, shared ones run once; slao collect and slao-analysis
 # read what is left. The full disk, the bad output folder and the failing trial give their exit codes.
 set -euo pipefail
@@ -31,11 +31,11 @@ cat >"$work/spec.json" <<JSON
              "lambda": ["1/sqrt(i)", 0.3], "learning_rate": [1e-2], "seed": [0, 1] } }
 JSON
 
-echo "== 1, 2, 3 ranks and no mpirun: the same results"
+echo "== 1, 2, 3, 5 ranks and no mpirun: the same results"
 expect 0 "$SLAO" sweep "$work/spec.json" -o "$work/alone.h5"
 wanted=$(fingerprint)
 [ ${#wanted} -eq 32 ] || fail "no fingerprint"
-for n in 1 2 3; do
+for n in 1 2 3 5; do
   ranks "$n" "$work/spec.json" -o "$work/n$n.h5"
   [ "$(fingerprint)" = "$wanted" ] || fail "$n ranks: $(fingerprint), not $wanted"
 done
