@@ -249,11 +249,12 @@ static bool finds_too_little_memory(const slao_node *node, const slao_run_needs 
     (void)place;
     if (node->memory_limit == 0 || needs->memory <= node->memory_limit)
         return false;
-    snprintf(text, size,
-             "%d ranks on %s will take about %.1f GB, but %s allows %.1f GB, above which they are "
-             "killed: ask for more memory (sbatch --mem=%.0fM), or start fewer ranks on a node",
-             node->ranks, node->host, needs->memory / 1e9, node->limited_by,
-             node->memory_limit / 1e9, 1.2 * needs->memory / (1024 * 1024));
+    snprintf(
+        text, size,
+        "%d ranks on %s will take %.1f GB or more, but %s allows %.1f GB, above which they are "
+        "killed: ask for more memory (sbatch --mem=%.0fM), or start fewer ranks on a node",
+        node->ranks, node->host, needs->memory / 1e9, node->limited_by, node->memory_limit / 1e9,
+        1.2 * needs->memory / (1024 * 1024));
     return true;
 }
 

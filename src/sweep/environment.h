@@ -25,7 +25,7 @@ typedef struct {
 /* What the run is about. */
 typedef struct {
     int threads;       /* that each rank computes on */
-    double memory;     /* bytes that a node takes; 0: not known */
+    double memory;     /* bytes that a node takes at the least */
     const char *store; /* its folder, which need not exist yet */
 } slao_run_needs;
 

@@ -11,6 +11,7 @@
 #include "sweep/group.h"
 #include "sweep/leftovers.h"
 #include "sweep/results.h"
+#include "sweep/speed.h"
 #include "sweep/study.h"
 #include "sweep/workbench.h"
 
@@ -149,6 +150,13 @@ static slao_status open_store(sweep_run *run, const char *spec_folder) {
     return slao_study_keep(&run->study, run->store, spec_folder);
 }
 
+/* Warns of what is not as it should be where this runs. */
+static slao_status look_around(sweep_run *run) {
+    slao_run_needs needs = {.threads = slao_threads(), .store = run->store_folder};
+    SLAO_TRY(slao_ranks_agree(run->ranks, slao_speed_model_bytes(&needs.memory, &run->study)));
+    return slao_environment_check(run->ranks, &needs);
+}
+
 /* The model that the ranks of a node share: its mapped file, or memory filled by the first of them.
  */
 static slao_status load_model(sweep_run *run) {
@@ -239,10 +247,8 @@ static slao_status prepare(sweep_run *run) {
     if (status == SLAO_OK)
         status = slao_ranks_agree(
             ranks, slao_sweep_places(run->choices, spec, &run->output, &run->store_folder));
-    if (status == SLAO_OK) {
-        slao_run_needs needs = {.threads = slao_threads(), .store = run->store_folder};
-        status = slao_environment_check(ranks, &needs);
-    }
+    if (status == SLAO_OK)
+        status = look_around(run);
     if (status == SLAO_OK)
         status = slao_ranks_agree(ranks, open_store(run, folder));
     free(folder);

@@ -17,6 +17,9 @@ warnings 0 0 "warning" "${sweep[@]}"
 warnings 0 1 "warning: 3 ranks on .* share 1 core, and wait for each other" taskset -c 0 "${mpi[@]}" -n 3 "${sweep[@]}"
 warnings 0 0 "warning" taskset -c 0 "${mpi[@]}" -n 1 "${sweep[@]}"
 warnings 0 1 "warning: Slurm has set aside 4 cores for each rank" env SLURM_CPUS_PER_TASK=4 "${mpi[@]}" -n 2 "${sweep[@]}"
+warnings 0 1 "warning: 2 ranks on .* will take 0.0 GB or more, but SLURM_MEM_PER_NODE allows 0.0 GB, above which" \
+  env SLURM_MEM_PER_NODE=0.01 "${mpi[@]}" -n 2 "${sweep[@]}"
+warnings 0 0 "warning" env SLURM_MEM_PER_NODE=100 "${mpi[@]}" -n 2 "${sweep[@]}"
 cat >unlocked.c <<'C'
 #include <errno.h>
 int flock(int fd, int operation) {
