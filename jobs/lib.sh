@@ -99,12 +99,15 @@ job_environment() {
   [ "$(id -u)" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 }
 
+# Cores that this process may run on. (nproc takes OMP_NUM_THREADS for their number.)
+job_cores() { env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc; }
+
 # Binding to cores that another job may be bound to as well makes both slow, so `auto` binds only where this job sees no
 # other cores than its own (a node of its own, or one whose batch system confines jobs), and has one for each thread.
 job_binding() {
   local bind=${SLAO_BIND:-auto} seen cores per_core on_node
   [ "$bind" = auto ] || { echo "$bind"; return; }
-  seen=$(nproc)
+  seen=$(job_cores)
   cores=$(system_cores)
   per_core=$(lscpu 2>/dev/null | sed -n 's/^Thread(s) per core: *\([0-9]*\)$/\1/p')
   on_node=$(system_ranks_on_node)

@@ -15,7 +15,7 @@ system_nodes() { echo 1; }
 system_ranks() { # hardware threads of a core share its arithmetic units
   local per_core
   per_core=$(lscpu 2>/dev/null | sed -n 's/^Thread(s) per core: *\([0-9]*\)$/\1/p')
-  local ranks=$(($(nproc) / ${per_core:-1} / ${SLAO_THREADS:-1}))
+  local ranks=$(($(job_cores) / ${per_core:-1} / ${SLAO_THREADS:-1}))
   echo "${SLAO_RANKS:-$((ranks > 0 ? ranks : 1))}"
 }
 system_ranks_on_node() { system_ranks; }
