@@ -268,7 +268,10 @@ job_end() {
     failed=$("$JOB_SLAO" inspect "$JOB_OUT" --json | grep -o '"status":[[:space:]]*"failed"' | wc -l)
     job_say "$JOB_NAME: FAILED: $failed of $(sed -n 's/^trials  *//p' "$JOB_PRINTED") trials; the others are in $JOB_OUT; why is in $JOB_STORE/logs; --only failed tries them again"
     ;;
-  75) job_back_to_queue "the time limit came, with $steps" ;;
+  75) # a job without an end stops by itself only where its user gave --time-limit
+    [ -n "$(system_end)$JOB_ASKED" ] || JOB_ASKED=user
+    job_back_to_queue "the time limit came, with $steps"
+    ;;
   *) job_say "$JOB_NAME: FAILED with exit code $JOB_CODE, see the log above (2: wrong input; 3: no room on a disk or in memory): what is finished is kept in $JOB_STORE" ;;
   esac
   exit "$JOB_CODE"

@@ -5,7 +5,8 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../small_sweep.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../small_sweep.sh"
 ranks=$(lscpu -p=CORE | grep -v '^#' | sort -u | wc -l) # cores of this machine, not hardware threads
-"$jobs/local.sh" spec.json -o results/all.h5 --time-limit 0.0001 >local.log 2>&1 || true
+"$jobs/local.sh" spec.json -o results/all.h5 --time-limit 0.0001 >local.log 2>&1 && fail "no time limit"
+last_line local.log | grep -q "all: STOPPED on request" || fail "--time-limit: $(last_line local.log)"
 grep -q ": $ranks ranks on " local.log || fail "not a rank on each of $ranks cores: $(head -n 1 local.log)"
 export SLAO_RANKS=2
 set -m # each job below is a process group of its own, as on a terminal
