@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 from slao_analysis import cli, labels, load, published, style, tables, trainings
-from slao_analysis.figures import FIGURES, loss, matrix, memory, sensitivity
+from slao_analysis.figures import FIGURES, geometry, loss, matrix, memory, sensitivity
 from slao_analysis.figures.timeline import timeline
 
 
@@ -343,3 +343,9 @@ def test_bad_files_and_folders(two_tasks, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main(["matrix", str(two_tasks)])
     assert stopped.value.code == 2
+
+
+def test_geometry_says_what_was_not_recorded():
+    figure = geometry.draw_panels([("slao", {"distance": np.linspace(0, 1, 6).reshape(3, 2)})], 0)
+    figure.canvas.draw()
+    assert sum("not recorded" in text.get_text() for axes in figure.axes for text in axes.texts) == 3

@@ -63,9 +63,11 @@ def draw_panels(lines: list[tuple[str, dict[str, np.ndarray]]], offset: int) -> 
         if not any(name in arrays for _, arrays in lines):
             axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center", va="center", color=style.GREY)
             axes.set_yticks([])
+        else:
+            axes.locator_params(axis="y", nbins=4, min_n_ticks=2)
         axes.set_title(title + _rescale(axes), fontsize=7)
         axes.set_ylim(bottom=0)
-        axes.locator_params(axis="both", nbins=4, min_n_ticks=2)
+        axes.locator_params(axis="x", nbins=4, min_n_ticks=2)
         axes.grid(axis="y", color=style.LIGHT, linewidth=0.5)
         axes.set_axisbelow(True)
     tasks = max(len(array) for _, arrays in lines for array in arrays.values())
