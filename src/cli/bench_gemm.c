@@ -1,9 +1,9 @@
 /* slao bench gemm: the rate of the products that training consists of. */
 #include "cli/bench.h"
 
-#include "base/json.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "cli/document.h"
 #include "cli/options.h"
 #include "linalg/matrix.h"
 #include "model/checkpoint.h"
@@ -104,30 +104,21 @@ static slao_status add_products(cJSON *root, const slao_product_rate *rates) {
     return SLAO_OK;
 }
 
+static slao_status fill_json(cJSON *root, const slao_machine *machine, int64_t rows, double gflops,
+                             const slao_product_rate *rates) {
+    SLAO_TRY(slao_json_add_text(root, "cpu", machine->cpu));
+    SLAO_TRY(slao_json_add_text(root, "blas", machine->blas));
+    SLAO_TRY(slao_json_add_real(root, "rows", (double)rows));
+    SLAO_TRY(slao_json_add_real(root, "threads", machine->threads));
+    SLAO_TRY(slao_json_add_real(root, "gemm_gflops_per_core", gflops / machine->threads));
+    return add_products(root, rates);
+}
+
 static slao_status print_json(const slao_machine *machine, int64_t rows, double gflops,
                               const slao_product_rate *rates) {
-    cJSON *root = cJSON_CreateObject();
-    if (!root)
-        return slao_fail(SLAO_NO_RESOURCE, "out of memory for a JSON object");
-    char *text = NULL;
-    slao_status status = slao_json_add_text(root, "cpu", machine->cpu);
-    if (status == SLAO_OK)
-        status = slao_json_add_text(root, "blas", machine->blas);
-    if (status == SLAO_OK)
-        status = slao_json_add_real(root, "rows", (double)rows);
-    if (status == SLAO_OK)
-        status = slao_json_add_real(root, "threads", machine->threads);
-    if (status == SLAO_OK)
-        status = slao_json_add_real(root, "gemm_gflops_per_core", gflops / machine->threads);
-    if (status == SLAO_OK)
-        status = add_products(root, rates);
-    if (status == SLAO_OK)
-        status = slao_json_print(&text, root);
-    if (status == SLAO_OK)
-        printf("%s\n", text);
-    free(text);
-    cJSON_Delete(root);
-    return status;
+    cJSON *root;
+    SLAO_TRY(slao_document_new(&root));
+    return slao_document_print(root, fill_json(root, machine, rows, gflops, rates));
 }
 
 static slao_status read_config(const char *model, slao_model_config *config) {

@@ -1,11 +1,11 @@
 /* slao bench train and slao bench eval: learning and scoring on tasks of a benchmark, with the time
  * of each part. */
 #include "adapter/start.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/profile.h"
 #include "cli/bench.h"
+#include "cli/document.h"
 #include "cli/loaded.h"
 #include "cli/options.h"
 #include "learn/evaluator.h"
@@ -306,14 +306,7 @@ static slao_status run_all(bench *b) {
     SLAO_TRY(measure_rate(b));
     SLAO_TRY(describe(b));
     SLAO_TRY(run_tasks(b));
-    SLAO_TRY(report_memory(b));
-    if (!b->root)
-        return SLAO_OK;
-    char *text;
-    SLAO_TRY(slao_json_print(&text, b->root));
-    printf("%s\n", text);
-    free(text);
-    return SLAO_OK;
+    return report_memory(b);
 }
 
 static slao_status run(const choices *chosen, measure *how) {
@@ -322,11 +315,12 @@ static slao_status run(const choices *chosen, measure *how) {
     double begin = slao_seconds();
     slao_status status = slao_load(&loaded, chosen->model, chosen->adapter, chosen->weights, true);
     b.ready = slao_seconds() - begin;
-    if (status == SLAO_OK && chosen->json && !(b.root = cJSON_CreateObject()))
-        status = slao_fail(SLAO_NO_RESOURCE, "out of memory for a JSON object");
+    if (status == SLAO_OK && chosen->json)
+        status = slao_document_new(&b.root);
     if (status == SLAO_OK)
         status = run_all(&b);
-    cJSON_Delete(b.root);
+    if (b.root)
+        status = slao_document_print(b.root, status);
     slao_loaded_free(&loaded);
     return status;
 }

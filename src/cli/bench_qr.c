@@ -6,10 +6,10 @@
  * ScaLAPACK. Where there is a single matrix, LAPACK's own time is what counts. */
 #include "cli/bench.h"
 
-#include "base/json.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "cli/document.h"
 #include "cli/options.h"
 #include "linalg/distributed_qr.h"
 #include "sweep/ranks.h"
@@ -235,18 +235,9 @@ static slao_status fill_json(cJSON *root, const bench *b) {
 }
 
 static slao_status print_json(const bench *b) {
-    cJSON *root = cJSON_CreateObject();
-    if (!root)
-        return slao_fail(SLAO_NO_RESOURCE, "out of memory for JSON");
-    char *text = NULL;
-    slao_status status = fill_json(root, b);
-    if (status == SLAO_OK)
-        status = slao_json_print(&text, root);
-    if (status == SLAO_OK)
-        printf("%s\n", text);
-    free(text);
-    cJSON_Delete(root);
-    return status;
+    cJSON *root;
+    SLAO_TRY(slao_document_new(&root));
+    return slao_document_print(root, fill_json(root, b));
 }
 
 static slao_status measure_all(bench *b, const slao_option_list *shapes) {

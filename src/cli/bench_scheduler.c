@@ -2,10 +2,10 @@
  * cluster on the graph of a whole study. */
 #include "cli/bench.h"
 
-#include "base/json.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "cli/document.h"
 #include "cli/options.h"
 #include "sweep/crew.h"
 #include "sweep/simulation.h"
@@ -150,18 +150,9 @@ static slao_status report(const choices *chosen, const crew_speed *crew) {
         print_text(crew, &sim, n_steps, chosen->cluster);
         return SLAO_OK;
     }
-    cJSON *root = cJSON_CreateObject();
-    if (!root)
-        return slao_fail(SLAO_NO_RESOURCE, "out of memory for a JSON object");
-    char *text = NULL;
-    slao_status status = fill_json(root, crew, &sim, n_steps, chosen->cluster);
-    if (status == SLAO_OK)
-        status = slao_json_print(&text, root);
-    if (status == SLAO_OK)
-        printf("%s\n", text);
-    free(text);
-    cJSON_Delete(root);
-    return status;
+    cJSON *root;
+    SLAO_TRY(slao_document_new(&root));
+    return slao_document_print(root, fill_json(root, crew, &sim, n_steps, chosen->cluster));
 }
 
 static slao_status run(const choices *chosen) {

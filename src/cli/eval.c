@@ -1,7 +1,7 @@
 /* slao eval: scores a model, with any PEFT LoRA adapter, on one task of a benchmark. */
-#include "base/json.h"
 #include "base/log.h"
 #include "cli/command.h"
+#include "cli/document.h"
 #include "cli/loaded.h"
 #include "cli/options.h"
 #include "learn/evaluator.h"
@@ -18,39 +18,32 @@ typedef struct {
     bool json;
 } eval_choices;
 
+static slao_status fill_json(cJSON *root, const slao_task *task, const slao_evaluation *evaluation,
+                             double seconds) {
+    const struct {
+        const char *key;
+        double value;
+    } numbers[] = {
+        {"score", evaluation->score},
+        {"examples", (double)evaluation->n_examples},
+        {"token_exact", evaluation->token_exact_share},
+        {"decoded", (double)evaluation->n_decoded},
+        {"unanswerable", (double)task->unanswerable},
+        {"tokens", (double)evaluation->tokens},
+        {"seconds", seconds},
+    };
+    SLAO_TRY(slao_json_add_text(root, "task", task->name));
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        SLAO_TRY(slao_json_add_real(root, numbers[i].key, numbers[i].value));
+    return slao_json_add(root, "example_scores",
+                         cJSON_CreateFloatArray(evaluation->scores, (int)evaluation->n_examples));
+}
+
 static slao_status print_json(const slao_task *task, const slao_evaluation *evaluation,
                               double seconds) {
-    double n = (double)evaluation->n_examples;
-    cJSON *root = cJSON_CreateObject();
-    if (!root)
-        return slao_fail(SLAO_NO_RESOURCE, "out of memory for the result");
-    char *text = NULL;
-    slao_status status = slao_json_add_text(root, "task", task->name);
-    if (status == SLAO_OK)
-        status = slao_json_add_real(root, "score", evaluation->score);
-    if (status == SLAO_OK)
-        status = slao_json_add_real(root, "examples", n);
-    if (status == SLAO_OK)
-        status = slao_json_add_real(root, "token_exact", evaluation->token_exact_share);
-    if (status == SLAO_OK)
-        status = slao_json_add_real(root, "decoded", (double)evaluation->n_decoded);
-    if (status == SLAO_OK)
-        status = slao_json_add_real(root, "unanswerable", (double)task->unanswerable);
-    if (status == SLAO_OK)
-        status = slao_json_add_real(root, "tokens", (double)evaluation->tokens);
-    if (status == SLAO_OK)
-        status = slao_json_add_real(root, "seconds", seconds);
-    if (status == SLAO_OK)
-        status =
-            slao_json_add(root, "example_scores",
-                          cJSON_CreateFloatArray(evaluation->scores, (int)evaluation->n_examples));
-    if (status == SLAO_OK)
-        status = slao_json_print(&text, root);
-    if (status == SLAO_OK)
-        printf("%s\n", text);
-    free(text);
-    cJSON_Delete(root);
-    return status;
+    cJSON *root;
+    SLAO_TRY(slao_document_new(&root));
+    return slao_document_print(root, fill_json(root, task, evaluation, seconds));
 }
 
 static slao_status report(const eval_choices *choices, const slao_task *task,

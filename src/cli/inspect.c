@@ -3,8 +3,8 @@
 #include "cli/inspect.h"
 
 #include "base/file.h"
-#include "base/json.h"
 #include "cli/command.h"
+#include "cli/document.h"
 #include "cli/options.h"
 #include "model/checkpoint.h"
 #include "model/rope.h"
@@ -90,18 +90,9 @@ static slao_status fill_model_json(cJSON *root, const slao_model_config *config,
 
 static slao_status print_model_json(const slao_model_config *config, const model_facts *facts,
                                     int64_t n_tensors) {
-    cJSON *root = cJSON_CreateObject();
-    if (!root)
-        return slao_fail(SLAO_NO_RESOURCE, "out of memory for a JSON document");
-    char *text = NULL;
-    slao_status status = fill_model_json(root, config, facts, n_tensors);
-    if (status == SLAO_OK)
-        status = slao_json_print(&text, root);
-    if (status == SLAO_OK)
-        puts(text);
-    free(text);
-    cJSON_Delete(root);
-    return status;
+    cJSON *root;
+    SLAO_TRY(slao_document_new(&root));
+    return slao_document_print(root, fill_model_json(root, config, facts, n_tensors));
 }
 
 static void print_model(const slao_model_config *config, const model_facts *facts,

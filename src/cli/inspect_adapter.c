@@ -1,7 +1,7 @@
 /* slao inspect of an adapter: its modules, ranks and size. */
 #include "adapter/peft.h"
-#include "base/json.h"
 #include "base/memory.h"
+#include "cli/document.h"
 #include "cli/inspect.h"
 
 #include <stdio.h>
@@ -65,18 +65,9 @@ static slao_status fill_json(cJSON *root, const slao_lora *lora, const adapter_f
 }
 
 static slao_status print_json(const slao_lora *lora, const adapter_facts *facts) {
-    cJSON *root = cJSON_CreateObject();
-    if (!root)
-        return slao_fail(SLAO_NO_RESOURCE, "out of memory for a JSON document");
-    char *text = NULL;
-    slao_status status = fill_json(root, lora, facts);
-    if (status == SLAO_OK)
-        status = slao_json_print(&text, root);
-    if (status == SLAO_OK)
-        puts(text);
-    free(text);
-    cJSON_Delete(root);
-    return status;
+    cJSON *root;
+    SLAO_TRY(slao_document_new(&root));
+    return slao_document_print(root, fill_json(root, lora, facts));
 }
 
 static void print_text(const slao_lora *lora, const adapter_facts *facts) {

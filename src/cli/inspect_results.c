@@ -1,5 +1,5 @@
 /* slao inspect of a results file: its trials. */
-#include "base/json.h"
+#include "cli/document.h"
 #include "cli/inspect.h"
 #include "sweep/results_read.h"
 
@@ -33,18 +33,9 @@ static slao_status fill_json(cJSON *root, const slao_results_summary *summary) {
 }
 
 static slao_status print_json(const slao_results_summary *summary) {
-    cJSON *root = cJSON_CreateObject();
-    if (!root)
-        return slao_fail(SLAO_NO_RESOURCE, "out of memory for a JSON document");
-    char *text = NULL;
-    slao_status status = fill_json(root, summary);
-    if (status == SLAO_OK)
-        status = slao_json_print(&text, root);
-    if (status == SLAO_OK)
-        puts(text);
-    free(text);
-    cJSON_Delete(root);
-    return status;
+    cJSON *root;
+    SLAO_TRY(slao_document_new(&root));
+    return slao_document_print(root, fill_json(root, summary));
 }
 
 static void print_percent(double fraction) {

@@ -4,8 +4,8 @@
 #include "cli/command.h"
 
 #include "base/file.h"
-#include "base/json.h"
 #include "base/log.h"
+#include "cli/document.h"
 #include "cli/options.h"
 #include "sweep/estimate.h"
 
@@ -141,18 +141,9 @@ static slao_status fill_json(cJSON *root, const slao_plan *plan, const slao_esti
 }
 
 static slao_status print_json(const slao_plan *plan, const slao_estimate *estimate) {
-    cJSON *root = cJSON_CreateObject();
-    if (!root)
-        return slao_fail(SLAO_NO_RESOURCE, "out of memory for a JSON object");
-    char *text = NULL;
-    slao_status status = fill_json(root, plan, estimate);
-    if (status == SLAO_OK)
-        status = slao_json_print(&text, root);
-    if (status == SLAO_OK)
-        printf("%s\n", text);
-    free(text);
-    cJSON_Delete(root);
-    return status;
+    cJSON *root;
+    SLAO_TRY(slao_document_new(&root));
+    return slao_document_print(root, fill_json(root, plan, estimate));
 }
 
 /* ---- The command ---- */

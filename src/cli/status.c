@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/command.h"
+#include "cli/document.h"
 #include "cli/options.h"
 #include "sweep/run.h"
 #include "sweep/standing.h"
@@ -57,18 +58,9 @@ static slao_status fill_json(cJSON *root, const slao_standing *s) {
 }
 
 static slao_status print_json(const slao_standing *standing) {
-    cJSON *root = cJSON_CreateObject();
-    if (!root)
-        return slao_fail(SLAO_NO_RESOURCE, "out of memory for a JSON object");
-    char *text = NULL;
-    slao_status status = fill_json(root, standing);
-    if (status == SLAO_OK)
-        status = slao_json_print(&text, root);
-    if (status == SLAO_OK)
-        puts(text);
-    free(text);
-    cJSON_Delete(root);
-    return status;
+    cJSON *root;
+    SLAO_TRY(slao_document_new(&root));
+    return slao_document_print(root, fill_json(root, standing));
 }
 
 /* ---- As text ---- */
