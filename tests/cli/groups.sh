@@ -6,14 +6,7 @@ set -euo pipefail
 python=$SLAO_SOURCE/build/python/bin/python
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-fail() { echo "FAILED: $*" >&2; cat "$work/stderr" >&2; exit 1; }
-expect() { # CODE COMMAND...: the exit code; output in $work/stdout and $work/stderr
-  local wanted=$1 code=0
-  shift
-  timeout -k 2 120 "$@" >"$work/stdout" 2>"$work/stderr" || code=$?
-  [ "$code" -eq "$wanted" ] || fail "exit code $code, not $wanted: $*"
-}
-fingerprint() { sed -n 's/^fingerprint  *//p' "$work/stdout"; }
+. "$SLAO_SOURCE/tests/expect.sh"
 same() { [ "$(fingerprint)" = "$1" ] || fail "$2: $(fingerprint), not $1"; }
 mpi() { local n=$1; shift; echo mpirun -n "$n" --oversubscribe --bind-to none "$SLAO" sweep "$@" --progress none; }
 

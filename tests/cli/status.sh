@@ -6,16 +6,10 @@ python=$SLAO_SOURCE/build/python/bin/python
 work=$(mktemp -d)
 pid=
 trap '[ -z "$pid" ] || kill -KILL -- "-$pid" 2>/dev/null; rm -rf "$work"' EXIT
-fail() { echo "FAILED: $*" >&2; cat "$work/stderr" >&2; exit 1; }
-expect() { # CODE COMMAND...: the exit code; output in $work/stdout and $work/stderr
-  local wanted=$1 code=0
-  shift
-  timeout -k 2 120 "$@" >"$work/stdout" 2>"$work/stderr" || code=$?
-  [ "$code" -eq "$wanted" ] || fail "exit code $code, not $wanted: $*"
-}
+. "$SLAO_SOURCE/tests/expect.sh"
 says() { grep -Eq -- "$1" "$work/stdout" || fail "not \"$1\", but: $(cat "$work/stdout")"; }
 # at KEY...: the value there in the JSON document of slao status
-at() { "$SLAO" status "$out" --json | python3 -c 'import json, sys
+at() { "$SLAO" status "$out" --json | "$python" -c 'import json, sys
 value = json.load(sys.stdin)
 for key in sys.argv[1:]:
     value = value[int(key) if isinstance(value, list) else key]
@@ -59,7 +53,7 @@ says '^state +running for [0-9].* s$'
 says '^steps +[1-9][0-9]* of [0-9]+ done'
 says '^rank 0 +(finetune|evaluate|merge|waits)'
 says '^rank 1 '
-[ "$(at counts steps)" -eq "$("$SLAO" plan "$work/spec.json" --json | python3 -c 'import json, sys
+[ "$(at counts steps)" -eq "$("$SLAO" plan "$work/spec.json" --json | "$python" -c 'import json, sys
 shared = json.load(sys.stdin)["with_sharing"]
 print(sum(shared[kind] for kind in ("finetune", "merge", "evaluate")))')" ] || fail "steps"
 kill -KILL "$(holder)"

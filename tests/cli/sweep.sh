@@ -7,14 +7,7 @@ python=$SLAO_SOURCE/build/python/bin/python
 work=$(mktemp -d)
 mounted=
 trap '[ -z "$mounted" ] || umount "$mounted"; rm -rf "$work"' EXIT
-fail() { echo "FAILED: $*" >&2; cat "$work/stderr" >&2; exit 1; }
-expect() { # CODE COMMAND...: the exit code; output in $work/stdout and $work/stderr
-  local wanted=$1 code=0
-  shift
-  timeout -k 2 120 "$@" >"$work/stdout" 2>"$work/stderr" || code=$?
-  [ "$code" -eq "$wanted" ] || fail "exit code $code, not $wanted: $*"
-}
-fingerprint() { sed -n 's/^fingerprint  *//p' "$work/stdout"; }
+. "$SLAO_SOURCE/tests/expect.sh"
 ranks() { local n=$1; shift; expect 0 mpirun -n "$n" --oversubscribe --bind-to none "$SLAO" sweep "$@"; }
 
 "$python" "$SLAO_SOURCE/tests/make_small_model.py" "$work/model"

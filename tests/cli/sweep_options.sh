@@ -6,14 +6,8 @@ set -euo pipefail
 python=$SLAO_SOURCE/build/python/bin/python
 work=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d) # thousands of small files are synced: memory is quick
 trap 'rm -rf "$work"' EXIT
-fail() { echo "FAILED: $*" >&2; cat "$work/stderr" >&2; exit 1; }
-expect() { # CODE COMMAND...: the exit code; output in $work/stdout and $work/stderr
-  local wanted=$1 code=0
-  shift
-  timeout -k 2 240 "$@" >"$work/stdout" 2>"$work/stderr" || code=$?
-  [ "$code" -eq "$wanted" ] || fail "exit code $code, not $wanted: $*"
-}
-fingerprint() { sed -n 's/^fingerprint  *//p' "$work/stdout"; }
+seconds=240
+. "$SLAO_SOURCE/tests/expect.sh"
 same() { [ "$(fingerprint)" = "$wanted" ] || fail "$1: $(fingerprint), not $wanted"; }
 savepoints() { find "$1/checkpoints" -type f ! -name '*.tmp' 2>/dev/null | wc -l; }
 mpi=(mpirun -n 2 --oversubscribe --bind-to none)
