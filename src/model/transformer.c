@@ -230,7 +230,8 @@ slao_status slao_forward(slao_pass *pass, const slao_batch *batch, const slao_lo
     return forward(pass, batch, pairs, cache);
 }
 
-/* Would all activations be more than should be kept? */
+/* Would all activations be more than should be kept? (Attention's output counts, whether a pair
+ * needs it or not: what is decided depends on the shape alone.) */
 static bool are_too_many(const slao_model_config *config, int64_t rows) {
     const double most_bytes = 0x1p30;
     double values = 2.0 * (double)config->hidden +

@@ -3,10 +3,10 @@
  *
  *   spec, written   the spec with the variables of the environment put in, and as it was written
  *   folder          what its relative paths count from
- *   model           {hash, weights, tokenizer, hidden, layers, heads, kv_heads, head_dim,
- * intermediate, vocabulary} names           of all tasks that the benchmark has tasks those that
- * some order names: [{name, group, score, train, validation, test, unanswerable, train_hash,
- * validation_hash, test_hash}]; numbers are of examples
+ *   model           {hash, weights, tokenizer}, and its widths and numbers of layers and heads
+ *   names           of all tasks that the benchmark has
+ *   tasks           those that some order names: name, group, score, numbers of examples (train,
+ *                   validation, test, unanswerable) and their hashes
  */
 #ifndef SLAO_SWEEP_ARCHIVE_H
 #define SLAO_SWEEP_ARCHIVE_H
