@@ -70,14 +70,14 @@ job_places() {
   JOB_NAME=$(basename "$JOB_OUT" .h5)
 }
 
-# job_plan SPEC [OPTIONS OF slao sweep or plan...]: the plan as JSON; of the options it takes --set and --ranks alone.
+# job_plan SPEC [OPTIONS OF slao sweep or plan...]: the plan as JSON, by those options that slao plan has, too.
 job_plan() {
   local options=("$1") word take=no
   for word in "${@:2}"; do
-    if [ "$take" = yes ] || [[ $word = --set=* ]]; then
+    if [ "$take" = yes ] || [[ $word =~ ^--(set|ranks|output|store|threads)= ]]; then
       options+=("$word")
       take=no
-    elif [ "$word" = --set ] || [ "$word" = --ranks ]; then
+    elif [[ $word =~ ^(--(set|ranks|output|store|threads)|-o)$ ]]; then
       options+=("$word")
       take=yes
     fi

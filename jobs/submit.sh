@@ -62,7 +62,7 @@ job_program
 JOB_SLAO=$(realpath "$JOB_SLAO")
 job_places "$spec" "${sweep_options[@]}" ${out:+-o "$out"}
 [ -z "$array" ] || [[ " ${sweep_options[*]} " != *" --store "* ]] || die "the jobs of --array have a store each: leave --store out"
-plan_for() { job_plan "$spec" "${sweep_options[@]}" --ranks "$1"; }
+plan_for() { job_plan "$spec" "${sweep_options[@]}" -o "$JOB_OUT" --threads "$threads" --ranks "$1"; }
 if [ -z "$ntasks" ]; then
   cores=$(sinfo -h ${partition:+-p "$partition"} -o %c 2>/dev/null | tr -d + | sort -n | head -n 1)
   most=$((nodes * ${cores:-4} / threads))
@@ -72,9 +72,12 @@ fi
 [ "$ntasks" -ge "$nodes" ] || die "--nodes $nodes for $ntasks ranks: a node must have one at least"
 plan=$(plan_for "$ntasks")
 seconds=$(job_json seconds "$plan")
-memory=$(job_json memory_per_node_bytes "$(plan_for $(((ntasks + nodes - 1) / nodes)))")
+weights=$(job_json memory_weights_bytes "$plan") # on every node once, and beside them:
+each=$(job_json memory_per_rank_bytes "$plan") memory=""
 [[ $seconds =~ ^[0-9] ]] || seconds=""
-[[ $memory =~ ^[0-9] ]] || memory=""
+if [[ $weights =~ ^[0-9] && $each =~ ^[0-9] ]]; then
+  memory=$(awk -v w="$weights" -v r="$each" -v n=$(((ntasks + nodes - 1) / nodes)) 'BEGIN { printf "%.0f", w + n * r }')
+fi
 if [ -z "$minutes" ] && [ -n "$seconds" ]; then
   minutes=$(awk -v s="$seconds" -v n="${array:-1}" 'BEGIN { print int(1.5 * s / n / 60) + 5 }')
 fi
