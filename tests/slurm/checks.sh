@@ -22,10 +22,13 @@ submit() { # ARGUMENTS OF submit.sh: leaves the job's $id and, if there is one, 
 job_field() { scontrol show job "$1" -o 2>/dev/null | sed -n "s/.* $2=\([^ ]*\).*/\1/p" | head -n 1; }
 
 # The job $skipping, the last one submitted, need not wait for the two minutes for which Slurm leaves a job in the queue that
-# went back there.
+# went back there; but for a second, for slurmd takes a start in the second of the stop for one from before it ("already
+# killed, do not launch").
 while_waiting() {
   if [ -n "${skipping:-}" ] && field_is "$skipping" Reason BeginTime; then
-    scontrol update JobId="$skipping" StartTime=now || true
+    [ $((SECONDS - ${skip_seen:=$SECONDS})) -lt 2 ] || scontrol update JobId="$skipping" StartTime=now || true
+  else
+    skip_seen=""
   fi
 }
 ended() { [[ $(squeue -h -j "$1" -t all -o %T 2>/dev/null | sort -u | tr '\n' ' ') =~ ^((COMPLETED|FAILED|CANCELLED|TIMEOUT|NODE_FAIL)\ )+$ ]]; }
