@@ -42,10 +42,7 @@ static void print_bytes(const char *label, double bytes, const char *of) {
     int unit = 0;
     for (; bytes >= 1024 && unit < 4; unit++)
         bytes /= 1024;
-    if (isnan(bytes))
-        printf("%-18s not known%s\n", label, of);
-    else
-        printf("%-18s %.3g %s%s\n", label, bytes, units[unit], of);
+    printf("%-18s %.3g %s%s\n", label, bytes, units[unit], of);
 }
 
 static void print_time(const slao_estimate *e) {
@@ -83,8 +80,8 @@ static void print_text(const slao_plan *plan, const slao_estimate *e) {
     printf("\n");
     print_time(e);
     print_bytes("memory of a node", e->node_bytes, ", with all ranks on it");
-    print_bytes("  weights", e->shared_bytes, ", once");
-    print_bytes("  a rank", e->rank_bytes, " beside them");
+    print_bytes("  weights", e->memory.weights, ", once");
+    print_bytes("  a rank", e->memory.rank, " beside them");
     print_bytes("disk", e->disk_bytes, " more");
     if (e->ranks > 1)
         printf("\n%" PRId64 " ranks: at most %.1f times as fast as one\n", e->ranks, e->speed_up);
@@ -111,8 +108,8 @@ static slao_status add_numbers(cJSON *root, const slao_estimate *e) {
                 {"work_seconds", e->work_seconds},
                 {"longest_chain_seconds", e->longest_seconds},
                 {"memory_per_node_bytes", e->node_bytes},
-                {"memory_weights_bytes", e->shared_bytes},
-                {"memory_per_rank_bytes", e->rank_bytes},
+                {"memory_weights_bytes", e->memory.weights},
+                {"memory_per_rank_bytes", e->memory.rank},
                 {"disk_bytes", e->disk_bytes}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         SLAO_TRY(slao_json_add_real(root, rows[i].key, rows[i].value));

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 32, LOGIT_ROWS = 64 };
+enum { BATCH = SLAO_EVALUATOR_BATCH, LOGIT_ROWS = 64 };
 
 typedef struct round_of_questions round_of_questions;
 

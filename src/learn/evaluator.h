@@ -23,6 +23,8 @@
 #include "linalg/team.h"
 #include "model/transformer.h"
 
+enum { SLAO_EVALUATOR_BATCH = 32 }; /* questions that are read at a time */
+
 typedef struct {
     int64_t n_examples;
     float *scores;     /* each in 0 .. 1 */

@@ -311,6 +311,12 @@ static void close_run(run *r) {
     slao_arena_free(r->arena);
 }
 
+slao_checkpointing slao_train_checkpointing(const slao_train_settings *settings) {
+    const char *name = settings->checkpointing;
+    return name ? (slao_checkpointing)slao_name_index(name, slao_checkpointing_names)
+                : SLAO_CHECKPOINTING_AUTO;
+}
+
 slao_status slao_train(slao_pass *pass, const slao_model_config *config, slao_lora *lora,
                        const slao_lesson *lesson, const slao_train_settings *settings,
                        const slao_training_watch *watch, slao_training *training) {
@@ -321,10 +327,7 @@ slao_status slao_train(slao_pass *pass, const slao_model_config *config, slao_lo
              .lesson = lesson,
              .settings = settings,
              .watch = watch};
-    slao_pass_set_checkpointing(pass, settings->checkpointing
-                                          ? (slao_checkpointing)slao_name_index(
-                                                settings->checkpointing, slao_checkpointing_names)
-                                          : SLAO_CHECKPOINTING_AUTO);
+    slao_pass_set_checkpointing(pass, slao_train_checkpointing(settings));
     slao_status status = open_run(&r);
     if (status == SLAO_OK)
         status = slao_optimizer_new(&r.optimizer, lora->n_values);

@@ -73,6 +73,9 @@ typedef struct {
 /* Room for `count` losses, and for as many extra losses where there are any. */
 slao_status slao_training_reserve(slao_training *training, int64_t count, bool extra);
 
+/* As the pass takes it. */
+slao_checkpointing slao_train_checkpointing(const slao_train_settings *settings);
+
 /* Trains `lora` in place. A loss or gradient that is not finite is SLAO_FAILED naming the step.
  * `watch` may be NULL. `*training` is to be released with slao_training_free, also after a failure.
  */

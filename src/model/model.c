@@ -225,9 +225,10 @@ void slao_model_free(slao_model *model) {
 /* ---- Matrices, wherever they are ---- */
 
 int64_t slao_model_scratch(const slao_model *model) {
-    if (!model->file)
-        return 0;
-    const slao_model_config *config = &model->config;
+    return model->file ? slao_model_scratch_of(&model->config) : 0;
+}
+
+int64_t slao_model_scratch_of(const slao_model_config *config) {
     int64_t most = slao_model_head_block(config) * config->hidden, stack = 0;
     for (slao_module module = 0; module < SLAO_N_MODULES; module++) {
         int64_t d_out, d_in;

@@ -69,6 +69,8 @@ void slao_model_free(slao_model *model); /* NULL is allowed */
  * `scratch` holds slao_model_scratch values, and what was given out of it before is overwritten. */
 
 int64_t slao_model_scratch(const slao_model *model); /* 0: matrices are in memory */
+/* The same for a model of this config whose matrices are in a file. */
+int64_t slao_model_scratch_of(const slao_model_config *config);
 
 /* The weights of a layer's product: of q, k and v stacked (module q), of o, of gate and up stacked
  * (module gate), or of down; rows of d_in values. */

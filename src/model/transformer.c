@@ -3,6 +3,7 @@
 #include "base/profile.h"
 #include "linalg/threads.h"
 #include "linalg/vec.h"
+#include "model/activations.h"
 #include "model/attention.h"
 #include "model/pass_parts.h"
 #include "model/rope.h"
@@ -230,24 +231,13 @@ slao_status slao_forward(slao_pass *pass, const slao_batch *batch, const slao_lo
     return forward(pass, batch, pairs, cache);
 }
 
-/* Would all activations be more than should be kept? (Attention's output counts, whether a pair
- * needs it or not: what is decided depends on the shape alone.) */
-static bool are_too_many(const slao_model_config *config, int64_t rows) {
-    const double most_bytes = 0x1p30;
-    double values = 2.0 * (double)config->hidden +
-                    2.0 * (double)(config->heads + config->kv_heads) * (double)config->head_dim +
-                    2.0 * (double)config->intermediate;
-    return values * (double)rows * (double)config->layers * sizeof(float) > most_bytes;
-}
-
 static slao_status begin_training(slao_pass *pass, const slao_batch *batch, slao_cache *cache,
                                   slao_cache *d_cache) {
     SLAO_TRY(begin(pass, batch, true));
     pass->cache = cache;
     pass->d_cache = d_cache;
-    pass->recomputes = pass->checkpointing == SLAO_CHECKPOINTING_AUTO
-                           ? are_too_many(&pass->model->config, batch->n_rows)
-                           : pass->checkpointing == SLAO_CHECKPOINTING_ON;
+    pass->recomputes =
+        slao_activations_recomputed(&pass->model->config, pass->checkpointing, batch->n_rows);
     return SLAO_OK;
 }
 

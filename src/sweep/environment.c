@@ -121,6 +121,7 @@ static void look_for_memory(slao_node *node) {
         const char *who;
         double bytes;
     } limits[] = {
+        {"its memory", (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE)},
         {"its cgroup", slao_cgroup_memory("")},
         {"SLURM_MEM_PER_NODE", number_in("SLURM_MEM_PER_NODE") * MEBI},
         {"SLURM_MEM_PER_CPU",
@@ -247,14 +248,18 @@ static bool finds_idle_cores(const slao_node *node, const slao_run_needs *needs,
 static bool finds_too_little_memory(const slao_node *node, const slao_run_needs *needs,
                                     const slao_store_place *place, char *text, size_t size) {
     (void)place;
-    if (node->memory_limit == 0 || needs->memory <= node->memory_limit)
+    double bytes = needs->memory.weights + node->ranks * needs->memory.rank;
+    if (node->memory_limit == 0 || bytes <= node->memory_limit)
         return false;
     snprintf(
         text, size,
-        "%d ranks on %s will take %.1f GB or more, but %s allows %.1f GB, above which they are "
-        "killed: ask for more memory (sbatch --mem=%.0fM), or start fewer ranks on a node",
-        node->ranks, node->host, needs->memory / 1e9, node->limited_by, node->memory_limit / 1e9,
-        1.2 * needs->memory / (1024 * 1024));
+        "%d rank%s on %s will take about %.2f GB (%.2f for the weights, %.2f for each rank), but "
+        "%s "
+        "allows %.2f GB, above which they are killed: ask for more memory (sbatch --mem=%.0fM), "
+        "start fewer ranks on a node, or lower train.micro_tokens",
+        node->ranks, node->ranks == 1 ? "" : "s", node->host, bytes / 1e9,
+        needs->memory.weights / 1e9, needs->memory.rank / 1e9, node->limited_by,
+        node->memory_limit / 1e9, 1.2 * bytes / (1024 * 1024));
     return true;
 }
 

@@ -8,6 +8,7 @@
 #ifndef SLAO_SWEEP_ENVIRONMENT_H
 #define SLAO_SWEEP_ENVIRONMENT_H
 
+#include "sweep/footprint.h"
 #include "sweep/ranks.h"
 
 /* A node, as its ranks see it. */
@@ -18,14 +19,14 @@ typedef struct {
     int cores_of_host;   /* that are online */
     int cores_per_rank;  /* that Slurm has set aside (--cpus-per-task); 0: not told */
     double memory_limit; /* bytes that all of them may take; 0: no limit */
-    char limited_by[32]; /* "its cgroup", or a variable of Slurm's */
+    char limited_by[32]; /* "its memory", "its cgroup", or a variable of Slurm's */
     int blas_threads;    /* that BLAS computes on in each rank */
 } slao_node;
 
 /* What the run is about. */
 typedef struct {
-    int threads;       /* that each rank computes on */
-    double memory;     /* bytes that a node takes at the least */
+    int threads; /* that each rank computes on */
+    slao_footprint memory;
     const char *store; /* its folder, which need not exist yet */
 } slao_run_needs;
 

@@ -5,11 +5,11 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct {
     const slao_study *study;
     const slao_plan *plan;
-    const slao_model_config *config;
     slao_tokenizer *tokenizer;
     slao_encodings *encodings;
     slao_graph_step *graph;
@@ -68,6 +68,12 @@ static slao_status count(estimation *e) {
 
 /* ---- Time ---- */
 
+/* A machine with less memory than one rank takes is not measured on. */
+static bool fits_here(const slao_footprint *memory) {
+    double pages = (double)sysconf(_SC_PHYS_PAGES), page = (double)sysconf(_SC_PAGESIZE);
+    return memory->weights + memory->rank < 0.8 * pages * page;
+}
+
 static slao_status find_speed(estimation *e, const slao_store *store) {
     slao_speed *speed = &e->estimate->speed;
     *speed = (slao_speed){.source = "none"};
@@ -76,7 +82,7 @@ static slao_status find_speed(estimation *e, const slao_store *store) {
         some = some || e->left[i];
     if (store)
         SLAO_TRY(slao_speed_of_store(speed, e->study, store, e->graph, e->left));
-    if (some && strcmp(speed->source, "none") == 0)
+    if (some && strcmp(speed->source, "none") == 0 && fits_here(&e->estimate->memory))
         SLAO_TRY(slao_speed_measure(speed, e->study, e->tokenizer, e->encodings, e->left));
     return SLAO_OK;
 }
@@ -117,26 +123,10 @@ static slao_status find_time(estimation *e) {
 
 static slao_status find_memory(estimation *e) {
     slao_estimate *estimate = e->estimate;
-    bool known = strcmp(estimate->speed.source, "none") != 0;
-    SLAO_TRY(slao_speed_model_bytes(&estimate->shared_bytes, e->study));
-    estimate->rank_bytes = known ? estimate->speed.rank_bytes : NAN;
-    estimate->node_bytes = estimate->shared_bytes + (double)estimate->ranks * estimate->rank_bytes;
+    SLAO_TRY(slao_footprint_make(&estimate->memory, e->study, e->encodings, e->left));
+    estimate->node_bytes =
+        estimate->memory.weights + (double)estimate->ranks * estimate->memory.rank;
     return SLAO_OK;
-}
-
-/* Modules that an adapter sits on, and its bytes. */
-static double adapter_bytes(const estimation *e, const slao_lora_settings *lora, double *sites) {
-    double values = 0;
-    *sites = 0;
-    for (int module = 0; module < SLAO_N_MODULES; module++) {
-        int64_t d_out, d_in;
-        slao_module_shape(e->config, (slao_module)module, &d_out, &d_in);
-        if (!lora->targets[module])
-            continue;
-        *sites += (double)e->config->layers;
-        values += (double)(e->config->layers * lora->rank * (d_out + d_in));
-    }
-    return values * sizeof(float);
 }
 
 /* A number in a record is about 20 bytes of text. Of an adapter there are the tensors and what
@@ -157,7 +147,7 @@ static void find_disk(const estimation *e) {
         const slao_step *step = &e->plan->steps[i];
         const slao_train_settings *train = &step->trial->train;
         double examples = (double)examples_of(e->plan, step), sites;
-        double adapter = adapter_bytes(e, &step->trial->lora, &sites);
+        double adapter = slao_footprint_of_adapter(&e->study->config, &step->trial->lora, &sites);
         if (!e->left[i])
             continue;
         store += RECORD;
@@ -175,7 +165,7 @@ static void find_disk(const estimation *e) {
     for (int64_t t = 0; t < e->plan->spec->n_trials; t++) {
         const slao_trial *trial = &e->plan->spec->trials[t];
         double tasks = (double)trial->order->n_tasks, sites;
-        (void)adapter_bytes(e, &trial->lora, &sites);
+        (void)slao_footprint_of_adapter(&e->study->config, &trial->lora, &sites);
         results += H5 + sizeof(double) * 2 * tasks * tasks * sites;
     }
     e->estimate->disk_bytes = store + results + (double)e->estimate->groups * savepoint;
@@ -188,9 +178,9 @@ static slao_status make(estimation *e, const slao_store *store, const slao_selec
     SLAO_TRY(slao_encodings_new(&e->encodings, e->plan, e->tokenizer));
     SLAO_TRY(slao_graph_new(&e->graph, e->plan, store, selection, NULL));
     SLAO_TRY(count(e));
+    SLAO_TRY(find_memory(e));
     SLAO_TRY(find_speed(e, store));
     SLAO_TRY(find_time(e));
-    SLAO_TRY(find_memory(e));
     find_disk(e);
     return SLAO_OK;
 }
@@ -204,8 +194,7 @@ slao_status slao_estimate_make(slao_estimate *estimate, const slao_study *study,
         return slao_fail(SLAO_BAD_INPUT,
                          "ranks_per_trial is %lld, but there are %lld ranks: take at least as many",
                          (long long)group, (long long)ranks);
-    estimation e = {
-        .study = study, .plan = study->plan, .config = &study->config, .estimate = estimate};
+    estimation e = {.study = study, .plan = study->plan, .estimate = estimate};
     slao_status status = make(&e, store, selection);
     free(e.left);
     free(e.tokens);

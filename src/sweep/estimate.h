@@ -3,6 +3,7 @@
 #ifndef SLAO_SWEEP_ESTIMATE_H
 #define SLAO_SWEEP_ESTIMATE_H
 
+#include "sweep/footprint.h"
 #include "sweep/speed.h"
 
 typedef struct {
@@ -21,9 +22,8 @@ typedef struct {
      * `longest_seconds` the longest chain of steps that wait for one another. */
     double seconds, work_seconds, longest_seconds;
     double speed_up; /* of so many ranks at most, by the longest chain */
-    /* Bytes, NaN where they cannot be told: the weights, once on every node; a rank beside them; a
-     * node that has all the ranks. */
-    double shared_bytes, rank_bytes, node_bytes;
+    slao_footprint memory;
+    double node_bytes; /* memory of a node that has all the ranks */
     double disk_bytes; /* that what is left adds to the store, and the results file */
 } slao_estimate;
 

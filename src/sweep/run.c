@@ -11,7 +11,6 @@
 #include "sweep/group.h"
 #include "sweep/leftovers.h"
 #include "sweep/results.h"
-#include "sweep/speed.h"
 #include "sweep/study.h"
 #include "sweep/workbench.h"
 
@@ -29,6 +28,7 @@ typedef struct {
     slao_store *store;
     slao_model *model;
     slao_tokenizer *tokenizer;
+    slao_encodings *encodings;
     slao_workbench *bench;
     slao_machine machine;
     slao_graph_step *graph;
@@ -150,10 +150,30 @@ static slao_status open_store(sweep_run *run, const char *spec_folder) {
     return slao_study_keep(&run->study, run->store, spec_folder);
 }
 
+/* Tokenises all that steps still to be run read, so that an example that cannot be used is
+ * SLAO_BAD_INPUT before anything is trained; and what they will take. */
+static slao_status tokenise(sweep_run *run, slao_footprint *memory) {
+    const slao_plan *plan = run->study.plan;
+    bool *left;
+    SLAO_TRY(slao_tokenizer_load(&run->tokenizer, run->study.spec->model));
+    SLAO_TRY(slao_encodings_new(&run->encodings, plan, run->tokenizer));
+    SLAO_TRY(slao_allocate(&left, (size_t)plan->n_steps, sizeof *left));
+    slao_status status = SLAO_OK;
+    for (int64_t i = 0; i < plan->n_steps && status == SLAO_OK; i++) {
+        left[i] = !slao_store_has(run->store, plan->steps[i].key);
+        if (left[i])
+            status = slao_encodings_of_step(run->encodings, &plan->steps[i], NULL);
+    }
+    if (status == SLAO_OK)
+        status = slao_footprint_make(memory, &run->study, run->encodings, left);
+    free(left);
+    return status;
+}
+
 /* Warns of what is not as it should be where this runs. */
 static slao_status look_around(sweep_run *run) {
     slao_run_needs needs = {.threads = slao_threads(), .store = run->store_folder};
-    SLAO_TRY(slao_ranks_agree(run->ranks, slao_speed_model_bytes(&needs.memory, &run->study)));
+    SLAO_TRY(slao_ranks_agree(run->ranks, tokenise(run, &needs.memory)));
     return slao_environment_check(run->ranks, &needs);
 }
 
@@ -177,11 +197,11 @@ static slao_status load_model(sweep_run *run) {
 }
 
 static slao_status load_bench(sweep_run *run) {
-    SLAO_TRY(slao_tokenizer_load(&run->tokenizer, run->study.spec->model));
     slao_workbench_parts parts = {.plan = run->study.plan,
                                   .store = run->store,
                                   .model = run->model,
                                   .tokenizer = run->tokenizer,
+                                  .encodings = run->encodings,
                                   .team = slao_group_team(run->group),
                                   .rank = run->ranks->rank,
                                   .host = run->ranks->host,
@@ -189,8 +209,7 @@ static slao_status load_bench(sweep_run *run) {
                                   .inputs = &run->study.inputs,
                                   .life = run->ranks->life,
                                   .checkpoint_seconds = run->choices->checkpoint_seconds};
-    SLAO_TRY(slao_workbench_new(&run->bench, &parts));
-    return slao_workbench_tokenise(run->bench);
+    return slao_workbench_new(&run->bench, &parts);
 }
 
 /* What the coordinator knows of the steps; rank 0's alone. What cannot be read of a step is taken
@@ -248,12 +267,11 @@ static slao_status prepare(sweep_run *run) {
         status = slao_ranks_agree(
             ranks, slao_sweep_places(run->choices, spec, &run->output, &run->store_folder));
     if (status == SLAO_OK)
-        status = look_around(run);
-    if (status == SLAO_OK)
         status = slao_ranks_agree(ranks, open_store(run, folder));
     free(folder);
     SLAO_TRY(status);
     SLAO_TRY(slao_ranks_agree(ranks, make_graph(run)));
+    SLAO_TRY(look_around(run));
     SLAO_TRY(load_model(run));
     SLAO_TRY(slao_ranks_agree(ranks, load_bench(run)));
     slao_chronicle_parts parts = {.plan = run->study.plan,
@@ -299,6 +317,7 @@ slao_status slao_sweep_run(slao_ranks *ranks, const slao_sweep_choices *choices)
     free(run.graph);
     slao_workbench_free(run.bench);
     slao_group_free(run.group);
+    slao_encodings_free(run.encodings);
     slao_tokenizer_free(run.tokenizer);
     slao_model_free(run.model);
     slao_store_close(run.store);

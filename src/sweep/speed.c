@@ -11,25 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-slao_status slao_speed_model_bytes(double *bytes, const slao_study *study) {
-    slao_weights weights = study->spec->weights;
-    SLAO_TRY(slao_weights_decide(&weights, &study->config));
-    if (weights == SLAO_WEIGHTS_FP32) {
-        int64_t n_values;
-        SLAO_TRY(slao_model_n_values(&study->config, &n_values));
-        *bytes = (double)n_values * sizeof(float);
-        return SLAO_OK;
-    }
-    slao_model *model;
-    size_t size;
-    SLAO_TRY(slao_model_open(&model, study->checkpoint));
-    slao_status status = slao_model_bytes(model, &size);
-    slao_model_free(model);
-    *bytes = (double)size;
-    return status;
-}
 
 /* ---- From a store ---- */
 
@@ -43,8 +24,7 @@ static double number_at(const cJSON *record, const char *key) {
     return cJSON_IsNumber(item) ? item->valuedouble : 0;
 }
 
-static void add_record(kind_sum *of_kind, double *peak, const cJSON *record,
-                       const slao_machine *machine) {
+static void add_record(kind_sum *of_kind, const cJSON *record, const slao_machine *machine) {
     const cJSON *where = slao_json_find(record, "machine");
     if (!cJSON_IsString(where) || strcmp(where->valuestring, machine->bits) != 0 ||
         (int)number_at(record, "threads") != machine->threads)
@@ -52,18 +32,15 @@ static void add_record(kind_sum *of_kind, double *peak, const cJSON *record,
     of_kind->seconds += number_at(record, "seconds");
     of_kind->tokens += number_at(record, "tokens");
     of_kind->count++;
-    *peak = fmax(*peak, number_at(record, "peak_memory_bytes"));
 }
 
 slao_status slao_speed_of_store(slao_speed *speed, const slao_study *study, const slao_store *store,
                                 const slao_graph_step *graph, const bool *left) {
     kind_sum sums[SLAO_N_STEP_KINDS] = {{0}};
     bool needed[SLAO_N_STEP_KINDS] = {false};
-    double peak = 0, model;
     slao_machine machine;
     *speed = (slao_speed){.source = "none"};
     SLAO_TRY(slao_machine_describe(&machine));
-    SLAO_TRY(slao_speed_model_bytes(&model, study));
     for (int64_t i = 0; i < study->plan->n_steps; i++) {
         const slao_step *step = &study->plan->steps[i];
         cJSON *record;
@@ -71,43 +48,22 @@ slao_status slao_speed_of_store(slao_speed *speed, const slao_study *study, cons
         if (!graph[i].done)
             continue;
         SLAO_TRY(slao_store_get(store, step->key, &record));
-        add_record(&sums[step->kind], &peak, record, &machine);
+        add_record(&sums[step->kind], record, &machine);
         cJSON_Delete(record);
     }
     const kind_sum *trained = &sums[SLAO_STEP_FINETUNE], *scored = &sums[SLAO_STEP_EVALUATE],
                    *merged = &sums[SLAO_STEP_MERGE];
     if ((needed[SLAO_STEP_FINETUNE] && !(trained->seconds > 0)) ||
-        (needed[SLAO_STEP_EVALUATE] && !(scored->seconds > 0)) || !(peak > model))
+        (needed[SLAO_STEP_EVALUATE] && !(scored->seconds > 0)))
         return SLAO_OK;
     speed->source = "store";
     speed->trained = trained->seconds > 0 ? trained->tokens / trained->seconds : 0;
     speed->scored = scored->seconds > 0 ? scored->tokens / scored->seconds : 0;
     speed->merge_seconds = merged->count ? merged->seconds / (double)merged->count : 0;
-    speed->rank_bytes = peak - model;
     return SLAO_OK;
 }
 
 /* ---- By a measurement ---- */
-
-/* Memory of this process that no file backs, in bytes; NaN where the system does not tell. */
-static double anonymous_memory(void) {
-    char line[128];
-    double kilobytes = NAN;
-    FILE *file = fopen("/proc/self/status", "re");
-    if (!file)
-        return NAN;
-    while (fgets(line, sizeof line, file) && isnan(kilobytes)) {
-        if (strncmp(line, "RssAnon:", 8) == 0)
-            kilobytes = strtod(line + 8, NULL);
-    }
-    fclose(file);
-    return 1024 * kilobytes;
-}
-
-static bool is_too_much(double bytes) {
-    double pages = (double)sysconf(_SC_PHYS_PAGES), page = (double)sysconf(_SC_PAGESIZE);
-    return bytes > 0.8 * pages * page;
-}
 
 typedef struct {
     const slao_study *study;
@@ -117,7 +73,6 @@ typedef struct {
     const slao_model_config *config;
     slao_pass *pass;
     slao_lora *lora;
-    double measured_tokens; /* that were computed at a time in training */
     slao_speed *speed;
 } measurement;
 
@@ -147,23 +102,6 @@ static int64_t few_of(const measurement *m, const slao_sequence *sequences, int6
     return n;
 }
 
-static int longest_first(const void *a, const void *b) {
-    int64_t left = ((const slao_sequence *)a)->count, right = ((const slao_sequence *)b)->count;
-    return left < right ? 1 : -(left > right);
-}
-
-/* Tokens that are computed at a time of the `count` longest of these sequences: a batch, or of one
- * that is cut a micro-batch. The sequences are sorted. */
-static double tokens_at_a_time(slao_sequence *sequences, int64_t count, int64_t most,
-                               int64_t micro_tokens) {
-    double sum = 0;
-    qsort(sequences, (size_t)count, sizeof *sequences, longest_first);
-    for (int64_t i = 0; i < most && i < count; i++)
-        sum += (double)sequences[i].count;
-    return micro_tokens && count ? fmin(sum, fmax((double)micro_tokens, (double)sequences[0].count))
-                                 : sum;
-}
-
 static slao_status train(measurement *m, const slao_step *step) {
     slao_encoding *task;
     slao_training training;
@@ -174,12 +112,6 @@ static slao_status train(measurement *m, const slao_step *step) {
         .examples = task->train->sequences,
         .n_examples = few_of(m, task->train->sequences, task->train->count, settings.batch_size)};
     settings.epochs = settings.accumulation = 1;
-    slao_sequence *sorted;
-    SLAO_TRY(slao_allocate(&sorted, (size_t)lesson.n_examples, sizeof *sorted));
-    memcpy(sorted, lesson.examples, (size_t)lesson.n_examples * sizeof *sorted);
-    m->measured_tokens =
-        tokens_at_a_time(sorted, lesson.n_examples, lesson.n_examples, settings.micro_tokens);
-    free(sorted);
     SLAO_TRY(slao_lora_new(&m->lora, &step->trial->lora, m->config));
     SLAO_TRY(slao_start_rule_find("random")->set(m->lora, &(slao_start){.task = lesson.task}));
     double begin = slao_seconds();
@@ -212,45 +144,14 @@ static slao_status score(measurement *m, const slao_step *step) {
     return status;
 }
 
-/* *tokens becomes the larger of what it was and what a step computes at a time. */
-static slao_status look_at_batches(const measurement *m, const slao_step *step, double *tokens) {
-    const slao_train_settings *train = &step->trial->train;
-    for (int64_t t = 0; t < step->n_tasks; t++) {
-        slao_encoding *task;
-        slao_sequence *sorted;
-        SLAO_TRY(slao_encodings_train(m->encodings, step->tasks[t], train->max_length, &task));
-        size_t count = (size_t)task->train->count;
-        SLAO_TRY(slao_allocate(&sorted, count, sizeof *sorted));
-        memcpy(sorted, task->train->sequences, count * sizeof *sorted);
-        *tokens = fmax(*tokens, tokens_at_a_time(sorted, (int64_t)count, train->batch_size,
-                                                 train->micro_tokens));
-        free(sorted);
-    }
-    return SLAO_OK;
-}
-
-/* Activations grow with the tokens that are computed at a time. */
-static slao_status find_memory(measurement *m, double in_memory) {
-    const slao_plan *plan = m->study->plan;
-    double largest = m->measured_tokens, pass = (double)slao_pass_bytes(m->pass);
-    for (int64_t i = 0; i < plan->n_steps; i++) {
-        if (plan->steps[i].kind == SLAO_STEP_FINETUNE && m->left[i])
-            SLAO_TRY(look_at_batches(m, &plan->steps[i], &largest));
-    }
-    m->speed->rank_bytes = anonymous_memory() - in_memory;
-    if (m->measured_tokens > 0)
-        m->speed->rank_bytes += pass * (largest / m->measured_tokens - 1);
-    return SLAO_OK;
-}
-
-static slao_status measure(measurement *m, double in_memory) {
+static slao_status measure(measurement *m) {
     const slao_step *finetune = find_left(m, SLAO_STEP_FINETUNE),
                     *evaluate = find_left(m, SLAO_STEP_EVALUATE);
     if (finetune)
         SLAO_TRY(train(m, finetune));
     if (evaluate)
         SLAO_TRY(score(m, evaluate));
-    return find_memory(m, in_memory);
+    return SLAO_OK;
 }
 
 slao_status slao_speed_measure(slao_speed *speed, const slao_study *study,
@@ -263,15 +164,12 @@ slao_status slao_speed_measure(slao_speed *speed, const slao_study *study,
                      .config = &study->config,
                      .speed = speed};
     slao_model *model;
-    double bytes, ranks = (double)study->spec->ranks_per_trial;
+    double ranks = (double)study->spec->ranks_per_trial;
     *speed = (slao_speed){.source = "none"};
-    SLAO_TRY(slao_speed_model_bytes(&bytes, study));
-    if (is_too_much(bytes))
-        return SLAO_OK;
     SLAO_TRY(slao_model_load(&model, study->checkpoint, study->spec->weights));
     slao_status status = slao_pass_new(&m.pass, model);
     if (status == SLAO_OK)
-        status = measure(&m, model->file ? 0 : bytes);
+        status = measure(&m);
     if (status == SLAO_OK) {
         speed->source = "measurement";
         speed->trained *= ranks; /* a group shares the work */

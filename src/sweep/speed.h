@@ -1,5 +1,4 @@
-/* How fast steps run on this machine, and what memory a rank needs: from the records of a store, or
- * by a short measurement. */
+/* How fast steps run on this machine: from the records of a store, or by a short measurement. */
 #ifndef SLAO_SWEEP_SPEED_H
 #define SLAO_SWEEP_SPEED_H
 
@@ -12,11 +11,7 @@ typedef struct {
     double trained;     /* tokens per second that a rank, or a group of ranks, trains on */
     double scored;      /* likewise, that it evaluates; both 0 where nothing of the kind is left */
     double merge_seconds; /* of a merge; 0 where none is known */
-    double rank_bytes;    /* memory of a rank beside the weights */
 } slao_speed;
-
-/* The weights, once on every node: in memory, or pages of the mapped file. */
-slao_status slao_speed_model_bytes(double *bytes, const slao_study *study);
 
 /* `left`, by step: which are to run.
  *
@@ -25,8 +20,7 @@ slao_status slao_speed_model_bytes(double *bytes, const slao_study *study);
 slao_status slao_speed_of_store(slao_speed *speed, const slao_study *study, const slao_store *store,
                                 const slao_graph_step *graph, const bool *left);
 
-/* Loads the model, trains one batch of a step that is left and scores some questions. A machine
- * that has not the memory for it gives "none". */
+/* Loads the model, trains one batch of a step that is left and scores some questions. */
 slao_status slao_speed_measure(slao_speed *speed, const slao_study *study,
                                const slao_tokenizer *tokenizer, slao_encodings *encodings,
                                const bool *left);

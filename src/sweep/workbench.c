@@ -11,8 +11,6 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum { ADAPTERS_KEPT = 6 };
-
 /* Makes room for `count` adapters at a time; it is never made smaller. */
 static slao_status keep_adapters(slao_workbench *bench, size_t count) {
     SLAO_TRY(slao_grow(&bench->kept, &bench->kept_capacity, count, sizeof *bench->kept));
@@ -24,9 +22,7 @@ static slao_status keep_adapters(slao_workbench *bench, size_t count) {
 slao_status slao_workbench_new(slao_workbench **bench, const slao_workbench_parts *parts) {
     SLAO_TRY(slao_allocate(bench, 1, sizeof **bench));
     (*bench)->parts = *parts;
-    slao_status status = keep_adapters(*bench, ADAPTERS_KEPT);
-    if (status == SLAO_OK)
-        status = slao_encodings_new(&(*bench)->encodings, parts->plan, parts->tokenizer);
+    slao_status status = keep_adapters(*bench, SLAO_WORKBENCH_ADAPTERS);
     if (status == SLAO_OK)
         status = slao_pass_new(&(*bench)->pass, parts->model);
     if (status != SLAO_OK) {
@@ -42,7 +38,6 @@ void slao_workbench_free(slao_workbench *bench) {
     for (size_t i = 0; i < bench->n_kept; i++)
         slao_lora_free(bench->kept[i].lora);
     free(bench->kept);
-    slao_encodings_free(bench->encodings);
     slao_pass_free(bench->pass);
     free(bench);
 }
@@ -117,15 +112,6 @@ slao_status slao_workbench_save_adapter(slao_workbench *bench, slao_hash key, bo
     slao_status status = slao_peft_save(lora, folder, bench->parts.plan->spec->model);
     free(folder);
     return status;
-}
-
-slao_status slao_workbench_tokenise(slao_workbench *bench) {
-    const slao_plan *plan = bench->parts.plan;
-    for (int64_t i = 0; i < plan->n_steps; i++) {
-        if (!slao_store_has(bench->parts.store, plan->steps[i].key))
-            SLAO_TRY(slao_encodings_of_step(bench->encodings, &plan->steps[i], NULL));
-    }
-    return SLAO_OK;
 }
 
 /* ---- Records ---- */

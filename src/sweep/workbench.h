@@ -10,6 +10,7 @@
 #include "linalg/team.h"
 #include "model/model.h"
 #include "model/tokenizer.h"
+#include "sweep/encodings.h"
 #include "sweep/life.h"
 #include "sweep/plan.h"
 #include "sweep/provenance.h"
@@ -18,6 +19,8 @@
 
 typedef struct slao_workbench slao_workbench;
 
+enum { SLAO_WORKBENCH_ADAPTERS = 6 }; /* that it keeps at the least */
+
 /* Everything is borrowed and must outlive the workbench. `rank`, `host`, `machine` and
  * `inputs` go into the records. */
 typedef struct {
@@ -25,6 +28,7 @@ typedef struct {
     slao_store *store;
     const slao_model *model;
     const slao_tokenizer *tokenizer;
+    slao_encodings *encodings;
     slao_team *team; /* that runs every step together: its first member keeps what it comes to */
     int rank;
     const char *host;
@@ -36,10 +40,6 @@ typedef struct {
 
 slao_status slao_workbench_new(slao_workbench **bench, const slao_workbench_parts *parts);
 void slao_workbench_free(slao_workbench *bench); /* NULL is allowed */
-
-/* Tokenises all that steps still to be run read (sweep/encodings.h), so that an example that cannot
- * be used is SLAO_BAD_INPUT before anything is trained. */
-slao_status slao_workbench_tokenise(slao_workbench *bench);
 
 /* How a worker runs steps with this bench. Their parents must be in the store. SLAO_FAILED: the
  * step cannot be done (training diverged), others can; SLAO_NO_RESOURCE: nothing more can be

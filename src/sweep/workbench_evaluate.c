@@ -40,7 +40,7 @@ slao_status slao_workbench_evaluate(slao_workbench *bench, const slao_step *step
     const slao_model_config *config = &bench->parts.model->config;
     slao_encoding *task;
     SLAO_TRY(
-        slao_encodings_test(bench->encodings, step->task, step->trial->train.max_length, &task));
+        slao_encodings_test(bench->parts.encodings, step->task, step->trial->train.max_length, &task));
     slao_low_ranks pairs = {0};
     SLAO_TRY(view_parents(bench, step, &pairs));
     slao_score_settings score = bench->parts.plan->spec->score;

@@ -68,7 +68,7 @@ static slao_status gather_examples(slao_workbench *bench, finetune *work) {
     slao_encoding *task;
     int64_t total = 0;
     for (int64_t t = 0; t < step->n_tasks; t++) {
-        SLAO_TRY(slao_encodings_train(bench->encodings, step->tasks[t],
+        SLAO_TRY(slao_encodings_train(bench->parts.encodings, step->tasks[t],
                                       step->trial->train.max_length, &task));
         lesson->examples = task->train->sequences;
         total += task->train->count;
@@ -80,7 +80,7 @@ static slao_status gather_examples(slao_workbench *bench, finetune *work) {
     lesson->examples = work->mixed;
     total = 0;
     for (int64_t t = 0; t < step->n_tasks; t++) {
-        SLAO_TRY(slao_encodings_train(bench->encodings, step->tasks[t],
+        SLAO_TRY(slao_encodings_train(bench->parts.encodings, step->tasks[t],
                                       step->trial->train.max_length, &task));
         memcpy(work->mixed + total, task->train->sequences,
                (size_t)task->train->count * sizeof *work->mixed);

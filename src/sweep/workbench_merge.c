@@ -123,7 +123,7 @@ static slao_status validation_loss(slao_workbench *bench, const slao_step *step,
     for (int64_t i = 0; i < step->position && status == SLAO_OK; i++) {
         slao_encoding *task;
         double part = 0;
-        status = slao_encodings_validation(bench->encodings, trial->order->tasks[i],
+        status = slao_encodings_validation(bench->parts.encodings, trial->order->tasks[i],
                                            trial->train.max_length, &task);
         if (status == SLAO_OK)
             status = slao_mean_loss(bench->pass, &pairs, task->validation->sequences,

@@ -5,7 +5,6 @@
 #define SLAO_SWEEP_WORKBENCH_PARTS_H
 
 #include "model/transformer.h"
-#include "sweep/encodings.h"
 #include "sweep/workbench.h"
 
 typedef struct {
@@ -22,11 +21,10 @@ typedef struct {
 struct slao_workbench {
     slao_workbench_parts parts;
     slao_pass *pass;
-    int64_t running;       /* the step */
-    double begun, saved;   /* when it was begun, and when its last savepoint was made */
-    int64_t resumed_from;  /* optimiser steps that it had done before */
-    double seconds_before; /* that it ran for before it was stopped */
-    slao_encodings *encodings;
+    int64_t running;           /* the step */
+    double begun, saved;       /* when it was begun, and when its last savepoint was made */
+    int64_t resumed_from;      /* optimiser steps that it had done before */
+    double seconds_before;     /* that it ran for before it was stopped */
     slao_workbench_kept *kept; /* the last adapters, the one used last first */
     size_t n_kept, kept_capacity;
 };

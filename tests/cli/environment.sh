@@ -17,9 +17,17 @@ warnings 0 0 "warning" "${sweep[@]}"
 warnings 0 1 "warning: 3 ranks on .* share 1 core, and wait for each other" taskset -c 0 "${mpi[@]}" -n 3 "${sweep[@]}"
 warnings 0 0 "warning" taskset -c 0 "${mpi[@]}" -n 1 "${sweep[@]}"
 warnings 0 1 "warning: Slurm has set aside 4 cores for each rank" env SLURM_CPUS_PER_TASK=4 "${mpi[@]}" -n 2 "${sweep[@]}"
-warnings 0 1 "warning: 2 ranks on .* will take 0.0 GB or more, but SLURM_MEM_PER_NODE allows 0.0 GB, above which" \
-  env SLURM_MEM_PER_NODE=0.01 "${mpi[@]}" -n 2 "${sweep[@]}"
-warnings 0 0 "warning" env SLURM_MEM_PER_NODE=100 "${mpi[@]}" -n 2 "${sweep[@]}"
+# A limit just below and just above what the plan says of two ranks; and one that is enough for one rank, but not for two.
+plan=$("$SLAO" plan spec.json -o planned.h5 --ranks 2 --set train.epochs=1 --json)
+needed=$("$python" -c 'import json, sys; print(json.load(sys.stdin)["memory_per_node_bytes"] / 2**20)' <<<"$plan")
+limit() { "$python" -c 'import sys; print(float(sys.argv[1]) * float(sys.argv[2]))' "$needed" "$1"; }
+fresh() { rm -rf out.h5 out.store; } # what is done takes nothing more
+warnings 0 0 "warning" env SLURM_MEM_PER_NODE="$(limit 1.01)" "${mpi[@]}" -n 2 "${sweep[@]}" --fresh
+fresh
+warnings 0 1 "warning: 2 ranks on .* will take about 0.1. GB (0.00 for the weights, .* but SLURM_MEM_PER_NODE allows" \
+  env SLURM_MEM_PER_NODE="$(limit 0.99)" "${mpi[@]}" -n 2 "${sweep[@]}"
+fresh
+warnings 0 0 "warning" env SLURM_MEM_PER_NODE="$(limit 0.6)" "${mpi[@]}" -n 1 "${sweep[@]}"
 cat >unlocked.c <<'C'
 #include <errno.h>
 int flock(int fd, int operation) {

@@ -45,6 +45,9 @@ expect 2 "$SLAO" status
 [ -z "$(ls "$store")" ] || fail "looking has left something"
 
 echo "== while it runs, then killed: dead, with the counts of the journal"
+steps=$("$SLAO" plan "$work/spec.json" --json | "$python" -c 'import json, sys
+shared = json.load(sys.stdin)["with_sharing"]
+print(sum(shared[kind] for kind in ("finetune", "merge", "evaluate")))')
 start
 wait_for '[ -e "$store/status.json" ] && [ "$(at counts done)" -ge 1 ] && [ "$(at counts running)" -ge 1 ]'
 is running state
@@ -53,9 +56,7 @@ says '^state +running for [0-9].* s$'
 says '^steps +[1-9][0-9]* of [0-9]+ done'
 says '^rank 0 +(finetune|evaluate|merge|waits)'
 says '^rank 1 '
-[ "$(at counts steps)" -eq "$("$SLAO" plan "$work/spec.json" --json | "$python" -c 'import json, sys
-shared = json.load(sys.stdin)["with_sharing"]
-print(sum(shared[kind] for kind in ("finetune", "merge", "evaluate")))')" ] || fail "steps"
+[ "$(at counts steps)" -eq "$steps" ] || fail "steps"
 kill -KILL "$(holder)"
 wait "$pid" && fail "mpirun returned 0 after a kill"
 is dead state

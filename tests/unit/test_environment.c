@@ -72,7 +72,8 @@ static void test_limits_of_version_1(void **state) {
 
 static const slao_node node = {
     .host = "n1", .ranks = 4, .cores = 4, .cores_of_host = 64, .blas_threads = 1};
-static const slao_run_needs needs = {.threads = 1, .memory = 3e9, .store = "results/x.store"};
+static const slao_run_needs needs = {
+    .threads = 1, .memory = {.weights = 1e9, .rank = 5e8}, .store = "results/x.store"};
 static const slao_store_place place = {.folder = "results"};
 
 /* Only the check of that name finds fault, and its text holds the parts; NULL: none does. */
@@ -134,12 +135,15 @@ static void test_too_little_memory(void **state) {
     slao_node small = node;
     small.memory_limit = 2e9;
     snprintf(small.limited_by, sizeof small.limited_by, "its cgroup");
-    check_found(&small, &needs, &place, "memory",
-                (const char *[3]){"4 ranks on n1 will take 3.0 GB or more",
-                                  "its cgroup allows 2.0 GB", "sbatch --mem=3433M"});
-    slao_run_needs unknown = needs;
-    unknown.memory = 0;
-    check_found(&small, &unknown, &place, NULL, NULL);
+    check_found(
+        &small, &needs, &place, "memory",
+        (const char *[3]){"4 ranks on n1 will take about 3.00 GB (1.00 for the weights, 0.50 "
+                          "for each rank)",
+                          "its cgroup allows 2.00 GB", "sbatch --mem=3433M"});
+    small.ranks = 2; /* just fits: the weights are there once */
+    check_found(&small, &needs, &place, NULL, NULL);
+    small.memory_limit -= 1;
+    check_found(&small, &needs, &place, "memory", (const char *[3]){"2 ranks on n1", NULL, NULL});
 }
 
 static void test_no_locks(void **state) {

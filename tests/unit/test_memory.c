@@ -4,6 +4,7 @@
 #include "tiny_model.h"
 
 #include "data/packing.h"
+#include "model/activations.h"
 #include "model/micro_batches.h"
 
 /* Examples as those of a benchmark: a prompt in common, for some its next part too; one is there
@@ -226,11 +227,35 @@ static void test_bytes_are_bounded(void **state) {
     assert_true(both < in_parts && both < recomputed);
 }
 
+/* What is told by shapes beforehand is what a pass comes to hold, or somewhat more: attention's
+ * output and the last layer count like the others. */
+static void test_bytes_are_foretold(void **state) {
+    (void)state;
+    const double slack = 0x1p18; /* as above */
+    static const struct {
+        int64_t most, rows, trunk;
+        slao_checkpointing checkpointing;
+    } cases[] = {
+        {0, WIDE_PROMPT + WIDE * 24, 0, SLAO_CHECKPOINTING_OFF},
+        {0, WIDE_PROMPT + WIDE * 24, 0, SLAO_CHECKPOINTING_ON},
+        {12 * 24, 12 * 24, WIDE_PROMPT, SLAO_CHECKPOINTING_OFF},
+        {12 * 24, 12 * 24, WIDE_PROMPT, SLAO_CHECKPOINTING_ON},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        double held = (double)bytes_held(cases[i].most, cases[i].checkpointing);
+        double told = slao_activations_of_training(&wide_config, cases[i].checkpointing,
+                                                   cases[i].rows, cases[i].trunk);
+        assert_true(told > 0.98 * held - slack && told < 1.2 * held + slack);
+    }
+    assert_false(slao_activations_recomputed(&wide_config, SLAO_CHECKPOINTING_AUTO, 26886));
+    assert_true(slao_activations_recomputed(&wide_config, SLAO_CHECKPOINTING_AUTO, 26887));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_module),      cmocka_unit_test(test_each_module_alone),
         cmocka_unit_test(test_dropout),           cmocka_unit_test(test_a_window),
-        cmocka_unit_test(test_bytes_are_bounded),
+        cmocka_unit_test(test_bytes_are_bounded), cmocka_unit_test(test_bytes_are_foretold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
