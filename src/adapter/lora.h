@@ -3,8 +3,8 @@
  *   y = W x + s B (A x)      A: rank x d_in, B: d_out x rank, row-major; s = alpha / rank
  *                            (alpha / sqrt(rank) with rsLoRA)          Hu et al., arXiv 2106.09685
  *
- *   values: [ A of site 0 | B of site 0 | A of site 1 | B of site 1 | ... | scalars ]     one
- * allocation sites ordered by layer, then by module
+ *   values: [ A of site 0 | B of site 0 | A of site 1 | B of site 1 | ... | scalars ]
+ *           one allocation; sites ordered by layer, then by module
  *
  * What is trained has the rank and alpha of its settings at every site. Adapters that were read or
  * merged may have others at each site (PEFT's rank_pattern and alpha_pattern), and a change of full

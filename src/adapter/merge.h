@@ -21,13 +21,14 @@
  *   ties, dare, dare-ties, magnitude-prune, magmax
  *                     list, entry by entry (adapter/entries.h). Option space: delta merges the D_t,
  *                     exactly: the result is of full rank (slao_lora_new_change), as no smaller one
- *                     holds it; factors merges A and B by themselves, as PEFT's
- * add_weighted_adapter does, and keeps the rank. Options density and scale. knots             list,
- * changes: in a common basis (merge_knots.c); options inside (ties or mean), density, scale. The
- * result's rank is that of all changes together. lora-lego         list, changes: clusters of
- * rank-one units (merge_lego.c), as many as the rank asked for (the first adapter's, if none is);
- * option reweight. opcm              step, changes: what lies along the merged change is taken out
- * of the new one (merge_opcm.c); option threshold. State: l_{t-1}, and the sum of the norms.
+ *                     holds it; factors merges A and B by themselves, as add_weighted_adapter of
+ *                     PEFT does, and keeps the rank. Options density and scale.
+ *   knots             list, changes: in a common basis (merge_knots.c); options inside (ties or
+ *                     mean), density, scale. The result's rank is that of all changes together.
+ *   lora-lego         list, changes: clusters of rank-one units (merge_lego.c), as many as the rank
+ *                     asked for (the first adapter's, if none is); option reweight.
+ *   opcm              step, changes: what lies along the merged change is taken out of the new one
+ *                     (merge_opcm.c); option threshold. State: l_{t-1}, and the sum of the norms.
  *
  * TIES and its kind trim each tensor by itself (PEFT), not the whole model at once.
  * Nothing here draws random numbers but by streams of (seed, tensor name), so results depend on

@@ -2,8 +2,8 @@
  *
  * While a profile runs, code between slao_profile_begin and slao_profile_end is charged to a part;
  * what parts within it were charged is taken off, so that the parts add up. Otherwise both cost a
- * comparison. A thread has a profile of its own: what other threads do is not seen in it, but for the
- * time that this one waits for them.
+ * comparison. A thread has a profile of its own: what other threads do is not seen in it, but for
+ * the time that this one waits for them.
  */
 #ifndef SLAO_BASE_PROFILE_H
 #define SLAO_BASE_PROFILE_H

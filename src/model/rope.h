@@ -2,12 +2,15 @@
  * turned, at position p, by the angle p f_i, with
  *
  *   default   f_i = theta^(-2i/d)
- *   linear    f_i / factor                                    (position interpolation, Chen et al.,
- * 2023) llama3    f_i                          wavelengths 2 pi / f_i below original /
- * high_frequency f_i / factor                 above original / low_frequency (1 - s) f_i / factor +
- * s f_i between them, s = (original f_i / 2 pi - low_frequency) / (high_frequency - low_frequency)
+ *   linear    f_i / factor                     position interpolation (Chen et al., 2023)
+ *   llama3    f_i                              where the wavelength 2 pi / f_i is below
+ *                                              original / high_frequency
+ *             f_i / factor                     where it is above original / low_frequency
+ *             (1 - s) f_i / factor + s f_i     between them, with s = (original f_i / 2 pi
+ *                                              - low_frequency) / (high_frequency - low_frequency)
+ *                                              (Llama 3.1)
  *
- * (Llama 3.1), and then divided by factors[i] where a GGUF file gives them. All in fp32 and in the
+ * and then divided by factors[i] where a GGUF file gives them. All in fp32 and in the
  * order of transformers' modeling_rope_utils.py, since an angle magnifies a frequency's rounding by
  * the position.
  */

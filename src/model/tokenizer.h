@@ -3,18 +3,23 @@
  *
  * The ids are those of the Python package `tokenizers`, to the last one: its regular expressions,
  * its treatment of added tokens and its Unicode tables (checked against version 0.23). Read are
+ *
  *   tokenizer.json   model BPE, with byte_fallback, unk_token and fuse_unk; normalizer none, NFC,
  *                    Prepend, Replace of a text; pre_tokenizer none, ByteLevel, Split by the
- * regular expression of a known family, Digits, Metaspace; decoder ByteLevel, Replace of a text,
- * ByteFallback, Fuse, Strip, Metaspace; post_processor none, ByteLevel, TemplateProcessing with at
- * most one token in front; and sequences of them. `truncation` and `padding` belong to batches and
- * are not applied. BOS is the template's first token, or bos_token of tokenizer_config.json beside
- * it, whose add_bos_token goes before the template, as in transformers; EOS is its eos_token. GGUF
- * tokenizer.ggml.model "gpt2" with tokenizer.ggml.pre "smollm", "gpt-2", "llama-bpe" (also
- * "llama3", "llama-v3") or "qwen2"; or "llama": merges follow from the scores as in transformers,
- * and a space stands before each text between added tokens unless add_space_prefix is false, as in
- * the tokenizer.json of Llama-2. Tokens of type 2 and 3 (unknown, control: special) and 4 (user-defined) are added
- *                    tokens.
+ *                    regular expression of a known family, Digits, Metaspace; decoder ByteLevel,
+ *                    Replace of a text, ByteFallback, Fuse, Strip, Metaspace; post_processor none,
+ *                    ByteLevel, TemplateProcessing with at most one token in front; and sequences
+ *                    of them. `truncation` and `padding` belong to batches and are not applied. BOS
+ *                    is the template's first token, or bos_token of tokenizer_config.json beside
+ *                    it, whose add_bos_token goes before the template, as in transformers; EOS is
+ *                    its eos_token.
+ *   GGUF             tokenizer.ggml.model "gpt2" with tokenizer.ggml.pre "smollm", "gpt-2",
+ *                    "llama-bpe" (also "llama3", "llama-v3") or "qwen2"; or "llama": merges follow
+ *                    from the scores as in transformers, and a space stands before each text between
+ *                    added tokens unless add_space_prefix is false, as in the tokenizer.json of
+ *                    Llama-2. Tokens of type 2 and 3 (unknown, control: special) and 4
+ *                    (user-defined) are added tokens.
+ *
  * Anything else is SLAO_BAD_INPUT that names it: a tokenizer that is nearly right spoils every
  * result without a sign.
  */

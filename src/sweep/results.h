@@ -1,13 +1,15 @@
 /* The results file: one HDF5 file per sweep, put together from a plan and the records of its steps.
  *
- *   /                 attributes: schema_version, name, spec, fingerprint, slao_version,
- * git_commit, git_dirty, numeric_version, started, finished, hosts, ranks, threads, mpi, blas,
- * hdf5, cpu /trials           a row per trial: its settings, status, metrics, costs /accuracy a row
- * per evaluated cell of all matrices /orders           a row per setting: what the order of the
- * tasks changes /steps            a row per step that ran /provenance       a row per program,
- * machine and host that steps ran with /inputs           a row per input: model, tokenizer and the
- * examples of each task, by their hashes /trial/ID/...     arrays of a trial: scores, losses,
- * lambda used, geometry of the adapters
+ *   /               attributes: schema_version, name, spec, fingerprint, slao_version, git_commit,
+ *                   git_dirty, numeric_version, started, finished, hosts, ranks, threads, mpi,
+ *                   blas, hdf5, cpu
+ *   /trials         a row per trial: its settings, status, metrics, costs
+ *   /accuracy       a row per evaluated cell of all matrices
+ *   /orders         a row per setting: what the order of the tasks changes
+ *   /steps          a row per step that ran
+ *   /provenance     a row per program, machine and host that steps ran with
+ *   /inputs         a row per input: model, tokenizer and examples of each task, by their hashes
+ *   /trial/ID/...   arrays of a trial: scores, losses, lambda used, geometry of the adapters
  *
  * It can be written at any time, and again from the store alone: every trial has every dataset, and
  * what has not run is NaN (or of length 0: losses, example_scores). It appears whole, in place of

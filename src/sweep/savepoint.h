@@ -3,9 +3,12 @@
  *
  *   STORE/checkpoints/KEY
  *     a line of JSON   key, n_values, n_norms, extra (0 or 1), steps, total_steps, tokens, seconds,
- * machine float32          the adapter's values, then both moments of the optimiser float64 the
- * losses of `steps` optimiser steps, and the extra ones if there are; n_norms sums of gradient
- * norms by site, and those of A and of B over all sites 32 hex digits    the hash of all before it
+ *                      machine
+ *     float32          the adapter's values, then both moments of the optimiser
+ *     float64          the losses of `steps` optimiser steps, and the extra ones if there are;
+ *                      n_norms sums of gradient norms by site, and those of A and of B over
+ *                      all sites
+ *     32 hex digits    the hash of all before it
  *
  * Numbers are in the byte order of the machine (a step of another order has another hash). The file
  * appears whole and is removed once the step's record is there.
