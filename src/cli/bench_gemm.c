@@ -93,8 +93,7 @@ static slao_status add_products(cJSON *root, const slao_product_rate *rates) {
     SLAO_TRY(slao_json_add(root, "products", list));
     for (int i = 0; i < SLAO_LAYER_PRODUCTS; i++) {
         cJSON *row = cJSON_CreateObject();
-        if (!row || !cJSON_AddItemToArray(list, row))
-            return slao_fail(SLAO_NO_RESOURCE, "out of memory for a JSON object");
+        SLAO_TRY(slao_json_add(list, "products", row));
         SLAO_TRY(slao_json_add_text(row, "name", rates[i].name));
         SLAO_TRY(slao_json_add_text(row, "direction", rates[i].direction));
         SLAO_TRY(slao_json_add_real(row, "n", (double)rates[i].n));

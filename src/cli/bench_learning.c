@@ -181,10 +181,7 @@ static slao_status add_parts(cJSON *row, const measurement *m) {
 
 static slao_status add_task(cJSON *list, const slao_task *task, const measurement *m) {
     cJSON *row = cJSON_CreateObject();
-    if (!row || !cJSON_AddItemToArray(list, row)) {
-        cJSON_Delete(row);
-        return slao_fail(SLAO_NO_RESOURCE, "out of memory for a JSON object");
-    }
+    SLAO_TRY(slao_json_add(list, "tasks", row));
     const struct {
         const char *key;
         double value;

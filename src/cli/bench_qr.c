@@ -189,12 +189,9 @@ static void print_text(const bench *b) {
 
 static slao_status add_shape(cJSON *list, const bench *b, int place) {
     const shape *s = &b->shapes[place];
-    cJSON *object = cJSON_CreateObject(), *grids = cJSON_CreateArray();
-    if (!cJSON_AddItemToArray(list, object)) {
-        cJSON_Delete(object);
-        cJSON_Delete(grids);
-        return slao_fail(SLAO_NO_RESOURCE, "out of memory for JSON");
-    }
+    cJSON *object = cJSON_CreateObject();
+    SLAO_TRY(slao_json_add(list, "shapes", object));
+    cJSON *grids = cJSON_CreateArray();
     SLAO_TRY(slao_json_add(object, "grids", grids));
     SLAO_TRY(slao_json_add_real(object, "rows", (double)s->n));
     SLAO_TRY(slao_json_add_real(object, "columns", (double)s->r));
@@ -204,10 +201,7 @@ static slao_status add_shape(cJSON *list, const bench *b, int place) {
         if (m->shape != place)
             continue;
         cJSON *row = cJSON_CreateObject();
-        if (!cJSON_AddItemToArray(grids, row)) {
-            cJSON_Delete(row);
-            return slao_fail(SLAO_NO_RESOURCE, "out of memory for JSON");
-        }
+        SLAO_TRY(slao_json_add(grids, "grids", row));
         SLAO_TRY(slao_json_add_real(row, "ranks", m->ranks));
         SLAO_TRY(slao_json_add_real(row, "grid_rows", m->rows));
         SLAO_TRY(slao_json_add_real(row, "grid_columns", m->columns));
@@ -223,10 +217,7 @@ static slao_status fill_json(cJSON *root, const bench *b) {
         SLAO_TRY(add_shape(slao_json_find(root, "shapes"), b, i));
     for (int ranks = 1; ranks <= b->ranks.size; ranks++) {
         cJSON *row = cJSON_CreateObject();
-        if (!cJSON_AddItemToArray(slao_json_find(root, "crossover"), row)) {
-            cJSON_Delete(row);
-            return slao_fail(SLAO_NO_RESOURCE, "out of memory for JSON");
-        }
+        SLAO_TRY(slao_json_add(slao_json_find(root, "crossover"), "crossover", row));
         SLAO_TRY(slao_json_add_real(row, "ranks", ranks));
         SLAO_TRY(slao_json_add_real(row, "columns", crossover(b, ranks, 1)));
         SLAO_TRY(slao_json_add_real(row, "columns_spread", crossover(b, ranks, ranks)));

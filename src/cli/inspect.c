@@ -140,20 +140,20 @@ static slao_status inspect_model(const char *path, bool json) {
     return status;
 }
 
-static slao_status is_model_folder(bool *is, const char *path) {
-    char *config;
-    SLAO_TRY(slao_join_path(&config, path, "config.json"));
-    *is = slao_is_file(config);
-    free(config);
+static slao_status has_file(bool *has, const char *folder, const char *name) {
+    char *path;
+    SLAO_TRY(slao_join_path(&path, folder, name));
+    *has = slao_is_file(path);
+    free(path);
     return SLAO_OK;
 }
 
+static slao_status is_model_folder(bool *is, const char *path) {
+    return has_file(is, path, "config.json");
+}
+
 static slao_status is_adapter(bool *is, const char *path) {
-    char *config;
-    SLAO_TRY(slao_join_path(&config, path, "adapter_config.json"));
-    *is = slao_is_file(config);
-    free(config);
-    return SLAO_OK;
+    return has_file(is, path, "adapter_config.json");
 }
 
 static slao_status begins_with(bool *is, const char *path, const char *magic) {
