@@ -35,9 +35,9 @@ static slao_status store_value(const slao_option *option, const char *value) {
     case SLAO_OPTION_INTEGER:
     case SLAO_OPTION_THREADS: {
         long long number = strtoll(value, &end, 10);
-        if (end == value || *end || errno || number < 0)
-            return slao_fail(SLAO_BAD_INPUT, "%s must be a whole number, not \"%s\"", option->name,
-                             value);
+        if (end == value || *end || errno || number < 0 || number > INT32_MAX)
+            return slao_fail(SLAO_BAD_INPUT, "%s must be a whole number from 0 to %d, not \"%s\"",
+                             option->name, INT32_MAX, value);
         if (option->kind == SLAO_OPTION_THREADS)
             return slao_threads_set(number);
         *(int64_t *)option->target = number;

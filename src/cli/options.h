@@ -9,7 +9,7 @@
 typedef enum {
     SLAO_OPTION_FLAG,    /* bool, set to true */
     SLAO_OPTION_TEXT,    /* const char * */
-    SLAO_OPTION_INTEGER, /* int64_t, >= 0 */
+    SLAO_OPTION_INTEGER, /* int64_t, 0 to 2^31 - 1: what is counted never comes near an overflow */
     SLAO_OPTION_REAL,    /* double */
     SLAO_OPTION_LIST,    /* slao_option_list: may be given several times */
     SLAO_OPTION_THREADS  /* no target: slao_threads_set */

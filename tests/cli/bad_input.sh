@@ -78,5 +78,6 @@ refused 'typo.store' "$SLAO" collect "$work/typo.h5"
 refused 'swepp sweep' "$SLAO" swepp
 refused '--outptu --output' "$SLAO" sweep "$work/good.json" --outptu x
 refused '--model' "$SLAO" tokenize
+refused '--max-new-tokens 2147483647' "$SLAO" generate --model "$SLAO_MODEL" --max-new-tokens 9223372036854775807 "Once upon"
 refused 'bars' "$SLAO" sweep "$work/good.json" --progress bars
 echo "$refused refused"
