@@ -69,9 +69,11 @@ static bool parse_name(const char *name, slao_site *site) {
     size_t n_head = sizeof head - 1;
     if (strncmp(name, head, n_head) != 0 || name[n_head] < '0' || name[n_head] > '9')
         return false;
-    char *end, full[FULL_NAME];
-    site->layer = strtoll(name + n_head, &end, 10);
+    site->layer = strtoll(name + n_head, NULL, 10);
+    if (site->layer >= SLAO_MAX_LAYERS)
+        return false;
     for (site->module = 0; site->module < SLAO_N_MODULES; site->module++) {
+        char full[FULL_NAME];
         full_name(full, site, 'A');
         if (strcmp(full, name) == 0)
             return true;
@@ -152,46 +154,54 @@ static bool fills_layers(const slao_lora *lora) {
     return lora->n_sites == n_layers * n_modules;
 }
 
-static slao_status read_tensor(float *values, const slao_tensor_list *tensors,
-                               const slao_site *site, char factor, int64_t rows, int64_t columns) {
-    char full[FULL_NAME];
-    full_name(full, site, factor);
-    const slao_tensor *tensor = slao_tensor_list_find(tensors, full);
-    if (!tensor)
-        return slao_fail(SLAO_BAD_INPUT, "%s is missing", full);
-    if (tensor->n_dims != 2 || tensor->shape[0] != rows || tensor->shape[1] != columns)
-        return slao_fail(SLAO_BAD_INPUT, "%s must be %lld x %lld", full, (long long)rows,
-                         (long long)columns);
-    slao_expand(values, tensor->dtype, tensor->data, rows * columns);
+/* The tensor of a site's factor, in its shape. */
+static slao_status find_factor(const slao_tensor **tensor, const slao_tensor_list *tensors,
+                               const slao_site *site, char factor) {
+    char name[FULL_NAME];
+    int64_t rows = factor == 'A' ? site->rank : site->d_out;
+    int64_t columns = factor == 'A' ? site->d_in : site->rank;
+    full_name(name, site, factor);
+    *tensor = slao_tensor_list_find(tensors, name);
+    if (!*tensor)
+        return slao_fail(SLAO_BAD_INPUT, "%s is missing", name);
+    if ((*tensor)->n_dims != 2 || (*tensor)->shape[0] != rows || (*tensor)->shape[1] != columns)
+        return slao_fail(SLAO_BAD_INPUT,
+                         "%s must be %lld x %lld, by the config's rank and the width of the module",
+                         name, (long long)rows, (long long)columns);
     return SLAO_OK;
 }
 
-/* Names the first tensor that belongs to no site. */
-static slao_status refuse_extra_tensor(const slao_lora *lora, const slao_tensor_list *tensors) {
-    for (int64_t k = 0; k < tensors->count; k++) {
-        const char *name = tensors->tensors[k].name;
-        bool used = false;
-        for (int64_t i = 0; i < 2 * lora->n_sites && !used; i++) {
-            char full[FULL_NAME];
-            full_name(full, &lora->sites[i / 2], i % 2 ? 'B' : 'A');
-            used = strcmp(full, name) == 0;
-        }
-        if (!used)
-            return slao_fail(SLAO_BAD_INPUT,
-                             "%s belongs to no module that the config names and slao adapts (its "
-                             "tensors are %lld, those of the config %lld)",
-                             name, (long long)tensors->count, (long long)(2 * lora->n_sites));
+/* Every site has its tensors and every tensor its site. Asked before memory is taken for them: what
+ * sites of their shapes need is then no more than the file has. */
+static slao_status check_tensors(const slao_tensor_list *tensors, const slao_site *sites,
+                                 int64_t n_sites) {
+    bool *used;
+    SLAO_TRY(slao_allocate(&used, (size_t)tensors->count, sizeof *used));
+    slao_status status = SLAO_OK;
+    for (int64_t i = 0; i < 2 * n_sites && status == SLAO_OK; i++) {
+        const slao_tensor *tensor;
+        status = find_factor(&tensor, tensors, &sites[i / 2], i % 2 ? 'B' : 'A');
+        if (status == SLAO_OK)
+            used[tensor - tensors->tensors] = true;
     }
-    return SLAO_OK;
+    for (int64_t k = 0; k < tensors->count && status == SLAO_OK; k++) {
+        if (!used[k])
+            status = slao_fail(SLAO_BAD_INPUT,
+                               "%s belongs to no module that the config names and slao adapts (its "
+                               "tensors are %lld, those of the config %lld)",
+                               tensors->tensors[k].name, (long long)tensors->count,
+                               (long long)(2 * n_sites));
+    }
+    free(used);
+    return status;
 }
 
-static slao_status load_tensors(slao_lora *lora, const slao_tensor_list *tensors) {
-    for (int64_t i = 0; i < lora->n_sites; i++) {
-        const slao_site *site = &lora->sites[i];
-        SLAO_TRY(read_tensor(site->a, tensors, site, 'A', site->rank, site->d_in));
-        SLAO_TRY(read_tensor(site->b, tensors, site, 'B', site->d_out, site->rank));
-    }
-    return refuse_extra_tensor(lora, tensors);
+static slao_status read_factor(float *values, const slao_tensor_list *tensors,
+                               const slao_site *site, char factor) {
+    const slao_tensor *tensor;
+    SLAO_TRY(find_factor(&tensor, tensors, site, factor));
+    slao_expand(values, tensor->dtype, tensor->data, slao_tensor_count(tensor));
+    return SLAO_OK;
 }
 
 static slao_status build(slao_lora **lora, const slao_peft_config *peft_config,
@@ -207,6 +217,8 @@ static slao_status build(slao_lora **lora, const slao_peft_config *peft_config,
         status = sites_of_tensors(sites, &n_sites, tensors);
     if (status == SLAO_OK)
         status = keep_adapted(sites, &n_sites, peft_config);
+    if (status == SLAO_OK)
+        status = check_tensors(tensors, sites, n_sites);
     slao_lora_settings settings = slao_peft_config_settings(peft_config);
     if (status == SLAO_OK)
         status = slao_lora_from_sites(lora, &settings, sites, n_sites);
@@ -215,7 +227,12 @@ static slao_status build(slao_lora **lora, const slao_peft_config *peft_config,
     (*lora)->every_layer =
         fills_layers(*lora) && (config ? (*lora)->sites[n_sites - 1].layer == config->layers - 1
                                        : slao_peft_config_every_layer(peft_config));
-    return load_tensors(*lora, tensors);
+    for (int64_t i = 0; i < n_sites; i++) {
+        const slao_site *site = &(*lora)->sites[i];
+        SLAO_TRY(read_factor(site->a, tensors, site, 'A'));
+        SLAO_TRY(read_factor(site->b, tensors, site, 'B'));
+    }
+    return SLAO_OK;
 }
 
 static slao_status open_tensors(slao_safetensors **file, const char *folder, const char *path) {
@@ -264,7 +281,7 @@ slao_status slao_peft_base(char **base, const char *folder) {
     cJSON *root = NULL;
     *base = NULL;
     SLAO_TRY(slao_join_path(&path, folder, config_name));
-    slao_status status = slao_json_load(&root, path);
+    slao_status status = slao_json_load_object(&root, path, SLAO_PEFT_CONFIG_MOST);
     free(path);
     SLAO_TRY(status);
     const cJSON *name = slao_json_find(root, "base_model_name_or_path");

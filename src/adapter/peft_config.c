@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "model/regex.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +92,21 @@ static bool asks_for_nothing(const cJSON *value) {
            ((cJSON_IsObject(value) || cJSON_IsArray(value)) && !value->child);
 }
 
+static slao_status refuse_key(const slao_peft_config *config, const cJSON *item) {
+    enum { SHOWN = 60 };
+    char *value;
+    SLAO_TRY(slao_json_print(&value, item));
+    slao_status status = slao_fail(
+        SLAO_BAD_INPUT,
+        "%s: %.80s is %.*s, which slao does not support: have PEFT merge the adapter into its "
+        "model "
+        "(merge_and_unload, save_pretrained) and use that one, or take the key out if the adapter "
+        "does without",
+        config->path, item->string, SHOWN, value);
+    free(value);
+    return status;
+}
+
 static slao_status refuse_other_keys(const slao_peft_config *config) {
     const cJSON *item;
     cJSON_ArrayForEach (item, config->root) {
@@ -98,8 +114,7 @@ static slao_status refuse_other_keys(const slao_peft_config *config) {
         for (const slao_json_field *field = fields; field->key && !known; field++)
             known = strcmp(field->key, item->string) == 0;
         if (!known && !asks_for_nothing(item))
-            return slao_fail(SLAO_BAD_INPUT, "%s: slao does not support %s", config->path,
-                             item->string);
+            return refuse_key(config, item);
     }
     const cJSON *initialisation = config->initialisation;
     if (cJSON_IsString(initialisation) && !is_listed(initialisation->valuestring, initialisations))
@@ -122,8 +137,8 @@ static slao_status compile(slao_regex **regex, const char *head, const char *tex
     if (status == SLAO_BROKEN) {
         char why[256];
         snprintf(why, sizeof why, "%s", slao_message());
-        return slao_fail(SLAO_BAD_INPUT, "%s: %s: \"%s\" is no regular expression: %s", path, key,
-                         text, why);
+        return slao_fail(SLAO_BAD_INPUT, "%s: %s: \"%.80s\" is no regular expression: %s", path,
+                         key, text, why);
     }
     return status;
 }
@@ -150,8 +165,8 @@ static slao_status read_patterns(pattern_list *list, const cJSON *object, const 
         slao_allocate(&list->patterns, (size_t)cJSON_GetArraySize(object), sizeof *list->patterns));
     const cJSON *item;
     cJSON_ArrayForEach (item, object) {
-        double value = cJSON_IsNumber(item) ? item->valuedouble : -1;
-        if (!cJSON_IsNumber(item) ||
+        double value = cJSON_IsNumber(item) ? item->valuedouble : NAN;
+        if (!isfinite(value) ||
             (whole && !(value >= 1 && value <= 65536 && value == (double)(int64_t)value)))
             return slao_fail(SLAO_BAD_INPUT, "%s: %s: \"%s\" must have a %s", config->path, key,
                              item->string, whole ? "whole number from 1 to 65536" : "number");
@@ -278,7 +293,9 @@ static slao_status read_targets(slao_peft_config *config) {
         SLAO_TRY(is_target(config, *name, -1, &named));
         if (named)
             return slao_fail(SLAO_BAD_INPUT,
-                             "%s: target_modules has %s: slao does not support adapters on it",
+                             "%s: target_modules has %s, on which slao supports no adapter: have "
+                             "PEFT merge this one into its model (merge_and_unload, "
+                             "save_pretrained) and use that one",
                              config->path, *name);
     }
     return SLAO_OK;
@@ -326,7 +343,7 @@ slao_lora_settings slao_peft_config_settings(const slao_peft_config *config) {
 /* ---- Loading ---- */
 
 static slao_status fill(slao_peft_config *config) {
-    SLAO_TRY(slao_json_load(&config->root, config->path));
+    SLAO_TRY(slao_json_load_object(&config->root, config->path, SLAO_PEFT_CONFIG_MOST));
     char *document; /* as slao_json_read names it */
     SLAO_TRY(slao_format(&document, "%s: ", config->path));
     slao_status status = slao_json_read(config->root, document, fields, true, config);
@@ -335,6 +352,8 @@ static slao_status fill(slao_peft_config *config) {
     if (strcmp(config->peft_type, "LORA") != 0)
         return slao_fail(SLAO_BAD_INPUT, "%s: peft_type is %s; slao reads LORA alone", config->path,
                          config->peft_type);
+    if (!isfinite(config->alpha))
+        return slao_fail(SLAO_BAD_INPUT, "%s: lora_alpha must be a finite number", config->path);
     SLAO_TRY(refuse_other_keys(config));
     SLAO_TRY(slao_regex_match_new(&config->match));
     SLAO_TRY(read_patterns(&config->rank_patterns, config->ranks, "rank_pattern", true, config));

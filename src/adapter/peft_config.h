@@ -16,6 +16,9 @@
 
 typedef struct slao_peft_config slao_peft_config;
 
+/* Bytes that the file may have. */
+enum { SLAO_PEFT_CONFIG_MOST = 1 << 24 };
+
 /* `path` must outlive the config. */
 slao_status slao_peft_config_load(slao_peft_config **config, const char *path);
 void slao_peft_config_free(slao_peft_config *config); /* NULL is allowed */

@@ -9,11 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Overwrites `//` comments with spaces, so that positions in error messages stay true. Returns the
- * bracket that opens more than SLAO_JSON_DEPTH levels, or NULL. */
-static const char *blank_comments(char *text) {
+/* What is known of a text before it is parsed. */
+typedef struct {
+    const char *too_deep; /* the bracket that opens more than SLAO_JSON_DEPTH levels, or NULL */
+    size_t values;        /* how many there are, at the most */
+} survey;
+
+/* Overwrites `//` comments with spaces, so that positions in error messages stay true. */
+static survey blank_comments(char *text) {
+    survey found = {NULL, 1};
     bool in_string = false;
-    const char *too_deep = NULL;
     int depth = 0;
     for (char *c = text; *c; c++) {
         if (in_string) {
@@ -29,13 +34,16 @@ static const char *blank_comments(char *text) {
             if (!*c)
                 break;
         } else if (*c == '[' || *c == '{') {
-            if (++depth > SLAO_JSON_DEPTH && !too_deep)
-                too_deep = c;
+            found.values++;
+            if (++depth > SLAO_JSON_DEPTH && !found.too_deep)
+                found.too_deep = c;
         } else if (*c == ']' || *c == '}') {
             depth--;
+        } else if (*c == ',') {
+            found.values++;
         }
     }
-    return too_deep;
+    return found;
 }
 
 static slao_status syntax_error(const char *text, const char *at, const char *name, bool too_deep) {
@@ -57,7 +65,8 @@ static slao_status syntax_error(const char *text, const char *at, const char *na
                      (int)(at - start) + 1, at);
 }
 
-slao_status slao_json_parse(cJSON **root, const char *text, size_t size, const char *name) {
+static slao_status parse(cJSON **root, const char *text, size_t size, const char *name,
+                         size_t most_values) {
     *root = NULL;
     const char *nul = size ? memchr(text, '\0', size) : NULL;
     if (nul)
@@ -67,17 +76,25 @@ slao_status slao_json_parse(cJSON **root, const char *text, size_t size, const c
     SLAO_TRY(slao_allocate(&copy, size + 1, 1));
     if (size)
         memcpy(copy, text, size);
-    const char *too_deep = blank_comments(copy), *end = NULL;
-    *root = too_deep ? NULL : cJSON_ParseWithLengthOpts(copy, size + 1, &end, true);
+    survey found = blank_comments(copy);
+    const char *end = NULL;
     slao_status status = SLAO_OK;
-    if (!*root)
-        status = syntax_error(copy,
-                              too_deep                   ? too_deep
-                              : end && end < copy + size ? end
-                                                         : copy + size,
-                              name, too_deep != NULL);
+    if (found.too_deep)
+        status = syntax_error(copy, found.too_deep, name, true);
+    else if (found.values > most_values)
+        status = slao_fail(SLAO_BAD_INPUT, "%s: JSON of more than %zu values", name, most_values);
+    else if (!(*root = cJSON_ParseWithLengthOpts(copy, size + 1, &end, true)))
+        status = syntax_error(copy, end && end < copy + size ? end : copy + size, name, false);
     free(copy);
     return status;
+}
+
+slao_status slao_json_parse(cJSON **root, const char *text, size_t size, const char *name) {
+    return parse(root, text, size, name, SIZE_MAX);
+}
+
+slao_status slao_json_parse_foreign(cJSON **root, const char *text, size_t size, const char *name) {
+    return parse(root, text, size, name, SLAO_JSON_VALUES);
 }
 
 slao_status slao_json_load(cJSON **root, const char *path) {
@@ -99,7 +116,7 @@ slao_status slao_json_load_object(cJSON **root, const char *path, size_t most) {
         status = slao_fail(SLAO_BAD_INPUT, "%s: %zu bytes are too many for such a file (%zu)", path,
                            file.size, most);
     else
-        status = slao_json_parse(root, (const char *)file.bytes, file.size, path);
+        status = slao_json_parse_foreign(root, (const char *)file.bytes, file.size, path);
     slao_unmap_file(&file);
     if (status == SLAO_OK && !cJSON_IsObject(*root)) {
         cJSON_Delete(*root);

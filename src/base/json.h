@@ -11,13 +11,19 @@
 #include <cjson/cJSON.h>
 #include <stdint.h>
 
-enum { SLAO_JSON_DEPTH = 500 };
+/* How deep lists and objects may be nested; how many values a foreign file may hold, so that no file
+ * makes us allocate much more than its size: the largest tokenizers have half as many. */
+enum { SLAO_JSON_DEPTH = 500, SLAO_JSON_VALUES = 1 << 22 };
 
 /* Parses `size` bytes of text; `//` comments to the end of a line are allowed. `name` (a file's
  * path) goes into messages as "name:line:column". Lists and objects may be nested
  * SLAO_JSON_DEPTH deep. The caller releases *root with cJSON_Delete. */
 slao_status slao_json_parse(cJSON **root, const char *text, size_t size, const char *name);
 slao_status slao_json_load(cJSON **root, const char *path);
+
+/* slao_json_parse of what comes from elsewhere: text of more than SLAO_JSON_VALUES values is refused
+ * before anything is allocated for them. */
+slao_status slao_json_parse_foreign(cJSON **root, const char *text, size_t size, const char *name);
 
 /* The same for a foreign file that must hold an object, in at most `most` bytes: a larger one is
  * refused before anything is allocated for it. */

@@ -91,7 +91,7 @@ slao_status slao_config_check(const slao_model_config *config, const char *path)
         int64_t value, most;
     } sizes[] = {
         {"the hidden size", config->hidden, 1 << 20},
-        {"the number of layers", config->layers, 1 << 12},
+        {"the number of layers", config->layers, SLAO_MAX_LAYERS},
         {"the number of attention heads", config->heads, 1 << 12},
         {"the number of key and value heads", config->kv_heads, 1 << 12},
         {"the size of a head", config->head_dim, 1 << 16},

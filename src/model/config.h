@@ -44,7 +44,7 @@ typedef struct {
     int64_t default_kv_heads, default_max_positions;
 } slao_model_family;
 
-enum { SLAO_MAX_END_TOKENS = 8, SLAO_MAX_ROPE_FACTORS = 256 };
+enum { SLAO_MAX_LAYERS = 1 << 12, SLAO_MAX_END_TOKENS = 8, SLAO_MAX_ROPE_FACTORS = 256 };
 
 /* How the frequencies of RoPE are stretched for long texts; formulas in rope.h. */
 typedef enum { SLAO_ROPE_DEFAULT, SLAO_ROPE_LINEAR, SLAO_ROPE_LLAMA3, SLAO_N_ROPES } slao_rope_type;

@@ -1,5 +1,5 @@
-/* What the readers of configs share (config_folder.c, config_gguf.c). `path` names the file in
- * messages, `key` the key that a value came from. */
+/* What the readers of configs share (config_folder.c, config_gguf.c), and of a model's other JSON
+ * files. `path` names the file in messages, `key` the key that a value came from. */
 #ifndef SLAO_MODEL_CONFIG_PARTS_H
 #define SLAO_MODEL_CONFIG_PARTS_H
 

@@ -91,7 +91,7 @@ slao_status slao_pretokenizer_add_regex(slao_pretokenizer *p, const char *regex)
     }
     return slao_fail(SLAO_BAD_INPUT,
                      "the pre-tokenizer's regular expression is none that slao knows (those of "
-                     "GPT-2, Llama-3 and Qwen2): %s",
+                     "GPT-2, Llama-3 and Qwen2): %.200s",
                      regex);
 }
 

@@ -35,8 +35,8 @@ static slao_status read_header(slao_safetensors *file, size_t *data_start, const
                          "truncated or no safetensors file",
                          path, (unsigned long long)length, file->file.size);
     *data_start = LENGTH_SIZE + (size_t)length;
-    SLAO_TRY(slao_json_parse(&file->header, (const char *)file->file.bytes + LENGTH_SIZE,
-                             (size_t)length, path));
+    SLAO_TRY(slao_json_parse_foreign(&file->header, (const char *)file->file.bytes + LENGTH_SIZE,
+                                     (size_t)length, path));
     if (!cJSON_IsObject(file->header))
         return slao_fail(SLAO_BAD_INPUT, "%s: byte 8: the header must be a JSON object", path);
     return SLAO_OK;

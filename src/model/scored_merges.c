@@ -5,6 +5,10 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* Bytes of a token, each of whose places is tried: SentencePiece makes them of 16
+ * characters at the most, unless told otherwise. */
+enum { TOKEN_MOST = 512 };
+
 typedef struct {
     double score;
     const char *left, *right;
@@ -36,6 +40,9 @@ static slao_status add_token(scored_list *list, const slao_vocabulary *v, int32_
     const char *text = slao_vocabulary_text(v, token, &size);
     if (!isfinite(score))
         return slao_fail(SLAO_BAD_INPUT, "the score of token %d is not a number", token);
+    if (size > TOKEN_MOST)
+        return slao_fail(SLAO_BAD_INPUT, "token %d is %zu bytes long, which is more than %d", token,
+                         size, TOKEN_MOST);
     int32_t length = length_of(text, size), before = 0;
     for (size_t at = 1; at < size; at++) {
         if (!starts_character(text[at]))

@@ -11,7 +11,7 @@
 #include "model/bpe.h"
 
 /* Adds them to a bpe of this vocabulary, whose ids have no gaps; `scores` by id. A score that is no
- * number is SLAO_BAD_INPUT. */
+ * number, and a token of more than 512 bytes, are SLAO_BAD_INPUT. */
 slao_status slao_add_scored_merges(slao_bpe *bpe, const slao_vocabulary *vocabulary,
                                    const double *scores);
 

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "model/config_parts.h"
 #include "model/utf8.h"
 
 #include <stdio.h>
@@ -180,7 +181,7 @@ static slao_status read_config(slao_tokenizer *t, const char *path) {
     if (!slao_is_file(path))
         return SLAO_OK;
     cJSON *root;
-    SLAO_TRY(slao_json_load(&root, path));
+    SLAO_TRY(slao_json_load_object(&root, path, SLAO_CONFIG_MOST));
     slao_status status = read_config_root(t, root);
     cJSON_Delete(root);
     return status == SLAO_OK ? status : slao_fail_context(status, "%s", path);
@@ -203,13 +204,18 @@ static slao_status check_texts(const char *text, size_t size, const char *path) 
 }
 
 static slao_status load(cJSON **root, const char *path) {
-    char *text;
-    size_t size;
-    SLAO_TRY(slao_read_text(&text, &size, path));
-    slao_status status = check_texts(text, size, path);
+    slao_mapping file;
+    SLAO_TRY(slao_map_file(&file, path));
+    const char *text = (const char *)file.bytes;
+    slao_status status = SLAO_OK;
+    if (file.size > SLAO_CONFIG_MOST)
+        status = slao_fail(SLAO_BAD_INPUT, "%s: %zu bytes are too many for a tokenizer (%d)", path,
+                           file.size, SLAO_CONFIG_MOST);
     if (status == SLAO_OK)
-        status = slao_json_parse(root, text, size, path);
-    free(text);
+        status = check_texts(text, file.size, path);
+    if (status == SLAO_OK)
+        status = slao_json_parse_foreign(root, text, file.size, path);
+    slao_unmap_file(&file);
     return status;
 }
 

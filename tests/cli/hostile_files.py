@@ -1,4 +1,5 @@
-"""Model files made to harm, through the program: hostile_files.py WORK. Run by hostile_files.sh.
+"""Files of models, tokenizers and adapters made to harm, through the program: hostile_files.py WORK. Run by
+hostile_files.sh.
 
 Each must be refused with exit code 2 and a message that names the file and the place (a byte, a key, a tensor), within a
 limit of memory and time that a good model of this size stays far below. Files that claim much are sparse: the program is
@@ -16,6 +17,7 @@ import sys
 work = pathlib.Path(sys.argv[1])
 slao = os.environ["SLAO"]
 tiny = pathlib.Path(os.environ["SLAO_SOURCE"]) / "tests/fixtures/tiny"
+tiny_adapter = pathlib.Path(os.environ["SLAO_SOURCE"]) / "tests/fixtures/tiny-llama/adapter"
 MEMORY, SECONDS = 1 << 30, 60
 sanitized = b"__asan_init" in pathlib.Path(slao).read_bytes()
 options = os.environ.get("ASAN_OPTIONS", "") + f":max_allocation_size_mb={MEMORY >> 20}"
@@ -28,14 +30,17 @@ def limit():
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
 
 
-def run(path):
-    return subprocess.run([slao, "inspect", path], capture_output=True, text=True, errors="replace", timeout=SECONDS,
-                          preexec_fn=limit, env=os.environ | {"ASAN_OPTIONS": options})
+def run(path, command=("inspect",)):
+    try:
+        return subprocess.run([slao, *command, path], capture_output=True, text=True, errors="replace", timeout=SECONDS,
+                              stdin=subprocess.DEVNULL, preexec_fn=limit, env=os.environ | {"ASAN_OPTIONS": options})
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess([], None, "", f"no end within {SECONDS} s")
 
 
-def refuse(what, path, *words):
+def refuse(what, path, *words, command=("inspect",)):
     global refused
-    done = run(path)
+    done = run(path, command)
     found = [f"exit code {done.returncode}, not 2"] * (done.returncode != 2)
     found += [f'no "{word}"' for word in words if word not in done.stderr]
     found += ["results on stdout"] * bool(done.stdout) + ["a message without end"] * (len(done.stderr) > 2000)
@@ -87,6 +92,7 @@ def pairs(text_pairs):
 
 
 DEEP = 1_000_000
+MANY = b",".join([b"0"] * 10_000_000)  # 20 MB that a JSON reader makes a gigabyte of
 begin, end = header[first]["data_offsets"]
 for what, weights, words in [
     ("an empty file", b"", ["model.safetensors"]),
@@ -128,6 +134,7 @@ for what, weights, words in [
         "dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(100_000)}), ["is not part of"]),
     ("a name of a megabyte", safetensors(header | {"n" * 1_000_000: {
         "dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}), ["nnn", "is not part of"]),
+    ("ten million numbers", safetensors(b'{"a":[' + MANY + b"]}"), ["model.safetensors", "values"]),
 ]:
     refuse(f"safetensors, {what}", folder("weights", weights=weights), *words)
 path = folder("weights", weights=(99_999_999).to_bytes(8, "little"))
@@ -140,6 +147,7 @@ for what, text, words in [
     ("a list", b"[]", ["config.json", "object"]),
     ("lists a million deep", b"[" * DEEP, ["config.json:1:501", "deep"]),
     ("deep in an unknown key", b'{"a":' + b'{"b":[' * DEEP, ["config.json:1:", "deep"]),
+    ("ten million numbers", b'{"a":[' + MANY + b"]}", ["config.json", "values"]),
     ("a key twice", json.dumps(config).replace('"hidden_size"', '"hidden_size": 32, "hidden_size"').encode(),
      ["hidden_size is given twice"]),
     ("layers of 1e18", json.dumps(config | {"num_hidden_layers": 10**18}).encode(), ["num_hidden_layers"]),
@@ -236,6 +244,123 @@ for what, contents, size, words in [
     file.write_bytes(contents)
     sparse(file, max(size, len(contents)))
     refuse(f"GGUF, {what}", file, "hostile.gguf", *words)
+
+TOKENIZE = ("tokenize", "--model")
+bpe = {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]}
+tokenizer = {"model": bpe, "decoder": {"type": "Fuse"}}
+path = work / "tokenizer"
+path.mkdir()
+config_file, tokenizer_file = path / "tokenizer_config.json", path / "tokenizer.json"
+tokenizer_file.write_text(json.dumps(tokenizer))
+assert run(path, TOKENIZE).returncode == 0, run(path, TOKENIZE).stderr
+
+
+def with_model(**values):
+    return tokenizer | {"model": bpe | values}
+
+
+for what, text_of_file, words in [
+    ("nothing", b"", [":1:1"]),
+    ("a list", b"[]", ["object"]),
+    ("lists a million deep", b"[" * DEEP, [":1:501", "deep"]),
+    ("ten million numbers", b'{"a":[' + MANY + b"]}", ["values"]),
+    ("no UTF-8", b'{"model":"\xff"}', ["byte 10"]),
+    ("a zero character", b'{"model":"\\u0000"}', ["zero character", "byte 10"]),
+    ("an id of 2^40", with_model(vocab={"a": 0, "b": 2**40}), ["model.vocab", "1099511627776"]),
+    ("a negative id", with_model(vocab={"a": -1}), ["model.vocab", "-1"]),
+    ("an id twice", with_model(vocab={"a": 0, "b": 0}), ["model.vocab", "twice"]),
+    ("a merge of what is no token", with_model(merges=["a c"]), ["model.merges", '"c"']),
+    ("a merge of a megabyte", with_model(merges=["a " + "c" * 1_000_000]), ["model.merges", "ccc"]),
+    ("merges in lists", with_model(merges=[[["a"], "b"]]), ["model.merges"]),
+    ("a type of a megabyte", with_model(type="B" * 1_000_000), ["model", "BBB"]),
+    ("a pre-tokenizer of a megabyte", tokenizer | {"pre_tokenizer": {"type": "B" * 1_000_000}}, ["pre_tokenizer", "BBB"]),
+    ("an expression of a megabyte", tokenizer | {"pre_tokenizer": {
+        "type": "Split", "pattern": {"Regex": "(" * 1_000_000}, "behavior": "Isolated", "invert": False}}, ["regular"]),
+    ("an added token of id 2^40", tokenizer | {"added_tokens": [dict.fromkeys(
+        ["single_word", "lstrip", "rstrip", "normalized", "special"], False) | {"id": 2**40, "content": "c"}]},
+     ["added_tokens", "1099511627776"]),
+]:
+    tokenizer_file.write_bytes(text_of_file if isinstance(text_of_file, bytes) else json.dumps(text_of_file).encode())
+    refuse(f"tokenizer.json, {what}", path, "tokenizer.json", *words, command=TOKENIZE)
+sparse(tokenizer_file, 1 << 40)
+refuse("tokenizer.json, a terabyte", path, "tokenizer.json", "too many", command=TOKENIZE)
+tokenizer_file.write_text(json.dumps(tokenizer))
+for what, contents, size, words in [("a terabyte", b"{", 1 << 40, ["too many"]), ("a list", b"[]", 0, ["object"]),
+                                    ("lists a million deep", b"[" * DEEP, 0, ["deep"])]:
+    config_file.write_bytes(contents)
+    sparse(config_file, max(size, len(contents)))
+    refuse(f"tokenizer_config.json, {what}", path, "tokenizer_config.json", *words, command=TOKENIZE)
+
+
+def scored(tokens):
+    """The metadata of SentencePiece's tokenizer: names, scores, and types, all normal."""
+    count = struct.pack("<Q", len(tokens))
+    return gguf(0, 4, text("tokenizer.ggml.model") + struct.pack("<I", TEXT) + text("llama") +
+                text("tokenizer.ggml.tokens") + struct.pack("<II", ARRAY, TEXT) + count + b"".join(map(text, tokens)) +
+                text("tokenizer.ggml.scores") + struct.pack("<II", ARRAY, 6) + count + bytes(4 * len(tokens)) +
+                text("tokenizer.ggml.token_type") + struct.pack("<II", ARRAY, 5) + count +
+                struct.pack(f"<{len(tokens)}i", *[1] * len(tokens)))
+
+
+file.write_bytes(scored(["a", "b"]))
+assert run(file, TOKENIZE).returncode == 0, run(file, TOKENIZE).stderr
+file.write_bytes(scored(["a", "b", "ab" * 8_000_000]))
+refuse("GGUF, a token of 16 MB that may be put together in as many ways", file, "token 2", command=TOKENIZE)
+file.write_bytes(scored(["a", "a"]))
+refuse("GGUF, a token twice", file, "tokenizer.ggml.tokens", "twice", command=TOKENIZE)
+
+adapter_config = json.loads((tiny_adapter / "adapter_config.json").read_text()) | {"target_modules": ["q_proj"]}
+SITE = "base_model.model.model.layers.{}.self_attn.q_proj.lora_{}.weight"
+
+
+def adapter(tensors, **changes):
+    """An adapter folder whose tensors are zeros of these shapes."""
+    head, at = {}, 0
+    for name, shape in tensors.items():
+        size = 4 * (shape[0] * shape[1])
+        head[name], at = {"dtype": "F32", "shape": shape, "data_offsets": [at, at + size]}, at + size
+    text_of_head = json.dumps(head).encode()
+    folder_of_adapter = work / "adapter"
+    folder_of_adapter.mkdir(exist_ok=True)
+    (folder_of_adapter / "adapter_config.json").write_text(json.dumps(adapter_config | changes))
+    (folder_of_adapter / "adapter_model.safetensors").write_bytes(
+        len(text_of_head).to_bytes(8, "little") + text_of_head + bytes(at))
+    return folder_of_adapter
+
+
+def site(layer, rank, d_out=32, d_in=32, b_rank=None):
+    return {SITE.format(layer, "A"): [rank, d_in], SITE.format(layer, "B"): [d_out, rank if b_rank is None else b_rank]}
+
+
+assert run(adapter(site(0, 4))).returncode == 0, run(adapter(site(0, 4))).stderr
+for what, tensors, changes, words in [
+    ("a rank of 10^9", site(0, 4), {"r": 10**9}, ["adapter_config.json: r"]),
+    ("a rank that the tensors do not have", site(0, 4), {"r": 65536}, ["lora_A", "65536 x 32"]),
+    ("a module of 2^52 columns", site(0, 0, d_in=2**52), {}, ["lora_A", "4 x 4503599627370496"]),
+    # the second module would take 1 x 2^64 - 200 values, and so both together less than the first
+    ("sizes that add up to less", site(0, 4) | site(1, 0, d_out=6992700558646532, d_in=6992700558646532),
+     {"rank_pattern": {"layers.1.self_attn.q_proj": 1319}}, ["layers.1", "lora_A"]),
+    ("a B of no columns", site(0, 4, b_rank=0), {}, ["lora_B", "32 x 4"]),
+    ("layers of 10^12", site(10**12, 4), {}, ["target_modules names no linear layer"]),
+    ("fifty thousand layers", {k: v for i in range(50_000) for k, v in site(i, 1, 1, 1).items()}, {"r": 1}, ["belongs to no module"]),
+    ("an alpha beyond numbers", site(0, 4), {"lora_alpha": float("1e308") * 10}, ["lora_alpha"]),
+    ("an alpha of a pattern beyond numbers", site(0, 4), {"alpha_pattern": {"q_proj": float("1e308") * 10}}, ["alpha_pattern"]),
+    ("an expression that never ends", site(0, 4), {"target_modules": "(\\w+.?)*\\.\\."}, ["pattern"]),
+    ("an expression of a megabyte", site(0, 4), {"target_modules": "(" * 1_000_000}, ["target_modules"]),
+    ("a key of a megabyte", site(0, 4), {"n" * 1_000_000: 1}, ["nnn"]),
+    ("a value of a megabyte", site(0, 4), {"use_dora": "n" * 1_000_000}, ["use_dora"]),
+]:
+    path = adapter(tensors, **changes)
+    fixed = (path / "adapter_config.json").read_text().replace("Infinity", "1e999")
+    (path / "adapter_config.json").write_text(fixed)
+    refuse(f"adapter, {what}", path, *words)
+for what, contents, size, words in [("a terabyte", b"{", 1 << 40, ["too many"]), ("a list", b"[]", 0, ["object"]),
+                                    ("lists a million deep", b"[" * DEEP, 0, ["deep"]),
+                                    ("eight million numbers", b'{"a":[' + MANY[:16_000_000] + b"0]}", 0, ["values"])]:
+    path = adapter(site(0, 4))
+    (path / "adapter_config.json").write_bytes(contents)
+    sparse(path / "adapter_config.json", max(size, len(contents)))
+    refuse(f"adapter_config.json, {what}", path, "adapter_config.json", *words)
 
 print("\n".join(faults), f"{refused - len(faults)} of {refused} files refused as they should be", sep="\n")
 sys.exit(bool(faults))
