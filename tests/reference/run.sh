@@ -12,7 +12,6 @@ setup_reference
 vocabularies=$SLAO_ROOT/build/reference/vocabularies
 if [ ! -d "$vocabularies/mistral-scores" ]; then
   say "fetching llama-models, mistral-common and dashscope for their vocabularies"
-  "$python" -m pip install --quiet tokenizers==0.23.3 sentencepiece tiktoken protobuf
   "$python" -m pip download --quiet --no-deps -d "$SLAO_ROOT/build/reference/wheels" \
     llama-models==0.3.0 mistral-common==1.13.1 dashscope==2.0.2
   "$python" "$here/make_vocabularies.py" "$SLAO_ROOT/build/reference/wheels" "$vocabularies"
