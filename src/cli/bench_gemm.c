@@ -6,9 +6,11 @@
 #include "cli/document.h"
 #include "cli/options.h"
 #include "linalg/matrix.h"
+#include "linalg/threads.h"
 #include "model/checkpoint.h"
 #include "sweep/provenance.h"
 
+#include <cblas.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -23,34 +25,51 @@ static int by_size(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Seconds of the median of some runs. */
-static double time_product(int64_t rows, const slao_product_rate *rate, bool forward,
-                           const float *x, const float *weight, float *y) {
-    double seconds[RUNS];
-    for (int run = 0; run < RUNS; run++) {
-        double begin = slao_seconds();
-        if (forward)
-            slao_multiply_transposed((slao_matrix_out){y, rate->n}, (slao_matrix){x, rate->k},
-                                     (slao_matrix){weight, rate->k}, rows, rate->n, rate->k, 1, 0);
-        else
-            slao_multiply((slao_matrix_out){y, rate->n}, (slao_matrix){x, rate->k},
-                          (slao_matrix){weight, rate->n}, rows, rate->n, rate->k, 1, 0);
-        seconds[run] = slao_seconds() - begin;
+/* y = x times a weight, transposed in the forward: by BLAS, whose columns the threads share, or by
+ * the products that training uses. */
+static void by_blas(slao_matrix_out y, slao_matrix x, slao_matrix weight, int64_t rows, int64_t n,
+                    int64_t k, bool forward) {
+    int64_t threads = slao_threads();
+#pragma omp parallel for num_threads((int)threads)
+    for (int64_t i = 0; i < threads; i++) {
+        int64_t from = n * i / threads, to = n * (i + 1) / threads;
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, forward ? CblasTrans : CblasNoTrans, (int)rows,
+                    (int)(to - from), (int)k, 1, x.values, (int)x.stride,
+                    weight.values + from * (forward ? weight.stride : 1), (int)weight.stride, 0,
+                    y.values + from, (int)y.stride);
     }
-    qsort(seconds, RUNS, sizeof *seconds, by_size);
-    return seconds[RUNS / 2];
 }
 
-static slao_status time_rate(int64_t rows, slao_product_rate *rate, bool forward, double *seconds) {
+static void by_slao(slao_matrix_out y, slao_matrix x, slao_matrix weight, int64_t rows, int64_t n,
+                    int64_t k, bool forward) {
+    (forward ? slao_multiply_transposed : slao_multiply)(y, x, weight, rows, n, k, 1, 0);
+}
+
+typedef void product_function(slao_matrix_out y, slao_matrix x, slao_matrix weight, int64_t rows,
+                              int64_t n, int64_t k, bool forward);
+
+/* Seconds of the median of some runs of each, in turn. */
+static slao_status time_product(int64_t rows, slao_product_rate *rate, bool forward,
+                                double seconds[SLAO_PRODUCT_WAYS]) {
+    static product_function *const ways[SLAO_PRODUCT_WAYS] = {by_blas, by_slao};
+    double runs[SLAO_PRODUCT_WAYS][RUNS];
+    int64_t n = rate->n, k = rate->k;
     float *x = NULL, *weight = NULL, *y = NULL;
-    slao_status status = slao_allocate(&x, (size_t)(rows * rate->k), sizeof *x);
+    slao_status status = slao_allocate(&x, (size_t)(rows * k), sizeof *x);
     if (status == SLAO_OK)
-        status = slao_allocate(&weight, (size_t)(rate->n * rate->k), sizeof *weight);
+        status = slao_allocate(&weight, (size_t)(n * k), sizeof *weight);
     if (status == SLAO_OK)
-        status = slao_allocate(&y, (size_t)(rows * rate->n), sizeof *y);
-    if (status == SLAO_OK) {
-        *seconds = time_product(rows, rate, forward, x, weight, y);
-        rate->gflops = operations(rows, rate) / *seconds / 1e9;
+        status = slao_allocate(&y, (size_t)(rows * n), sizeof *y);
+    for (int i = 0; status == SLAO_OK && i < RUNS * SLAO_PRODUCT_WAYS; i++) {
+        double begin = slao_seconds();
+        ways[i % SLAO_PRODUCT_WAYS]((slao_matrix_out){y, n}, (slao_matrix){x, k},
+                                    (slao_matrix){weight, forward ? k : n}, rows, n, k, forward);
+        runs[i % SLAO_PRODUCT_WAYS][i / SLAO_PRODUCT_WAYS] = slao_seconds() - begin;
+    }
+    for (int way = 0; status == SLAO_OK && way < SLAO_PRODUCT_WAYS; way++) {
+        qsort(runs[way], RUNS, sizeof **runs, by_size);
+        seconds[way] = runs[way][RUNS / 2];
+        rate->gflops[way] = operations(rows, rate) / seconds[way] / 1e9;
     }
     free(x);
     free(weight);
@@ -59,7 +78,8 @@ static slao_status time_rate(int64_t rows, slao_product_rate *rate, bool forward
 }
 
 slao_status slao_measure_products(const slao_model_config *config, int64_t rows,
-                                  slao_product_rate rates[SLAO_LAYER_PRODUCTS], double *gflops) {
+                                  slao_product_rate rates[SLAO_LAYER_PRODUCTS],
+                                  double gflops[SLAO_PRODUCT_WAYS]) {
     int64_t hidden = config->hidden, width = config->intermediate;
     int64_t q = config->heads * config->head_dim, kv = config->kv_heads * config->head_dim;
     const struct {
@@ -71,20 +91,22 @@ slao_status slao_measure_products(const slao_model_config *config, int64_t rows,
         {"gate, up", 2 * width, hidden},
         {"down", hidden, width},
     };
-    double all = 0, all_seconds = 0;
+    double all = 0, all_seconds[SLAO_PRODUCT_WAYS] = {0};
     for (int i = 0; i < SLAO_LAYER_PRODUCTS; i++) {
         bool forward = i % 2 == 0;
         int64_t d_out = layers[i / 2].d_out, d_in = layers[i / 2].d_in;
-        double seconds;
+        double seconds[SLAO_PRODUCT_WAYS];
         rates[i] = (slao_product_rate){.name = layers[i / 2].name,
                                        .direction = forward ? "forward" : "to the input",
                                        .n = forward ? d_out : d_in,
                                        .k = forward ? d_in : d_out};
-        SLAO_TRY(time_rate(rows, &rates[i], forward, &seconds));
+        SLAO_TRY(time_product(rows, &rates[i], forward, seconds));
         all += operations(rows, &rates[i]);
-        all_seconds += seconds;
+        for (int way = 0; way < SLAO_PRODUCT_WAYS; way++)
+            all_seconds[way] += seconds[way];
     }
-    *gflops = all / all_seconds / 1e9;
+    for (int way = 0; way < SLAO_PRODUCT_WAYS; way++)
+        gflops[way] = all / all_seconds[way] / 1e9;
     return SLAO_OK;
 }
 
@@ -98,22 +120,26 @@ static slao_status add_products(cJSON *root, const slao_product_rate *rates) {
         SLAO_TRY(slao_json_add_text(row, "direction", rates[i].direction));
         SLAO_TRY(slao_json_add_real(row, "n", (double)rates[i].n));
         SLAO_TRY(slao_json_add_real(row, "k", (double)rates[i].k));
-        SLAO_TRY(slao_json_add_real(row, "gflops", rates[i].gflops));
+        SLAO_TRY(slao_json_add_real(row, "blas_gflops", rates[i].gflops[SLAO_BY_BLAS]));
+        SLAO_TRY(slao_json_add_real(row, "slao_gflops", rates[i].gflops[SLAO_BY_SLAO]));
     }
     return SLAO_OK;
 }
 
-static slao_status fill_json(cJSON *root, const slao_machine *machine, int64_t rows, double gflops,
-                             const slao_product_rate *rates) {
+static slao_status fill_json(cJSON *root, const slao_machine *machine, int64_t rows,
+                             const double *gflops, const slao_product_rate *rates) {
     SLAO_TRY(slao_json_add_text(root, "cpu", machine->cpu));
     SLAO_TRY(slao_json_add_text(root, "blas", machine->blas));
     SLAO_TRY(slao_json_add_real(root, "rows", (double)rows));
     SLAO_TRY(slao_json_add_real(root, "threads", machine->threads));
-    SLAO_TRY(slao_json_add_real(root, "gemm_gflops_per_core", gflops / machine->threads));
+    SLAO_TRY(
+        slao_json_add_real(root, "gemm_gflops_per_core", gflops[SLAO_BY_BLAS] / machine->threads));
+    SLAO_TRY(
+        slao_json_add_real(root, "slao_gflops_per_core", gflops[SLAO_BY_SLAO] / machine->threads));
     return add_products(root, rates);
 }
 
-static slao_status print_json(const slao_machine *machine, int64_t rows, double gflops,
+static slao_status print_json(const slao_machine *machine, int64_t rows, const double *gflops,
                               const slao_product_rate *rates) {
     cJSON *root;
     SLAO_TRY(slao_document_new(&root));
@@ -132,18 +158,20 @@ static slao_status run(const char *model, int64_t rows, bool json) {
     slao_model_config config;
     slao_machine machine;
     slao_product_rate rates[SLAO_LAYER_PRODUCTS];
-    double gflops;
+    double gflops[SLAO_PRODUCT_WAYS];
     SLAO_TRY(read_config(model, &config));
     SLAO_TRY(slao_machine_describe(&machine));
-    SLAO_TRY(slao_measure_products(&config, rows, rates, &gflops));
+    SLAO_TRY(slao_measure_products(&config, rows, rates, gflops));
     if (json)
         return print_json(&machine, rows, gflops, rates);
     printf("%s; %s; %lld rows, %d thread(s)\n", machine.cpu, machine.blas, (long long)rows,
            machine.threads);
+    printf("  %-40s %9s %9s  GFLOP/s\n", "", "BLAS", "slao");
     for (int i = 0; i < SLAO_LAYER_PRODUCTS; i++)
-        printf("  %-9s %-13s %6lld x %-6lld %7.1f GFLOP/s\n", rates[i].name, rates[i].direction,
-               (long long)rates[i].n, (long long)rates[i].k, rates[i].gflops);
-    printf("  together                              %7.1f GFLOP/s\n", gflops);
+        printf("  %-9s %-13s %6lld x %-6lld  %9.1f %9.1f\n", rates[i].name, rates[i].direction,
+               (long long)rates[i].n, (long long)rates[i].k, rates[i].gflops[SLAO_BY_BLAS],
+               rates[i].gflops[SLAO_BY_SLAO]);
+    printf("  %-40s %9.1f %9.1f\n", "together", gflops[SLAO_BY_BLAS], gflops[SLAO_BY_SLAO]);
     return SLAO_OK;
 }
 
@@ -161,8 +189,9 @@ slao_status slao_bench_gemm(int argc, char **argv) {
     };
     const slao_usage usage = {
         .usage = "slao bench gemm --model M [--rows N] [--threads T] [--json]",
-        .summary = "The rate of the products that a training step on this model consists of, as "
-                   "BLAS computes them on so many cores: the limit of training.",
+        .summary = "The rate of the products that a training step on this model consists of, on so "
+                   "many cores: as BLAS computes them and as slao does, which is the limit of "
+                   "training.",
         .example = "slao bench gemm --model models/SmolLM2-135M",
         .options = options,
     };

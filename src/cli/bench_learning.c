@@ -209,24 +209,24 @@ typedef struct {
     const choices *chosen;
     const slao_loaded *loaded;
     measure *measure;
-    double ready;  /* seconds that loading the model took */
-    double gflops; /* of the products by themselves, as measured last */
-    cJSON *root;   /* NULL without --json */
+    double ready;                     /* seconds that loading the model took */
+    double gflops[SLAO_PRODUCT_WAYS]; /* of the products by themselves, as measured last */
+    cJSON *root;                      /* NULL without --json */
 } bench;
 
 static slao_status measure_rate(bench *b) {
     enum { ROWS = 570 };
     slao_product_rate rates[SLAO_LAYER_PRODUCTS];
-    return slao_measure_products(&b->loaded->model->config, ROWS, rates, &b->gflops);
+    return slao_measure_products(&b->loaded->model->config, ROWS, rates, b->gflops);
 }
 
 /* A machine's speed changes with what its neighbours do: what a task is compared with is the mean
  * of the rates right before and right after it. */
 static slao_status measure_task(bench *b, const slao_task *task, measurement *m) {
-    double before = b->gflops;
+    double before = b->gflops[SLAO_BY_BLAS];
     SLAO_TRY(b->measure(b->chosen, b->loaded, task, m));
     SLAO_TRY(measure_rate(b));
-    m->alone = (before + b->gflops) / 2;
+    m->alone = (before + b->gflops[SLAO_BY_BLAS]) / 2;
     return SLAO_OK;
 }
 
@@ -266,7 +266,8 @@ static slao_status describe(const bench *b) {
     SLAO_TRY(slao_json_add(b->root, "machine", about));
     SLAO_TRY(slao_json_add_text(about, "cpu", machine.cpu));
     SLAO_TRY(slao_json_add_text(about, "blas", machine.blas));
-    SLAO_TRY(slao_json_add_real(about, "gemm_gflops_per_core", b->gflops / machine.threads));
+    SLAO_TRY(slao_json_add_real(about, "gemm_gflops_per_core",
+                                b->gflops[SLAO_BY_BLAS] / machine.threads));
     SLAO_TRY(slao_json_add_real(about, "threads", machine.threads));
     return slao_json_add(b->root, "tasks", cJSON_CreateArray());
 }

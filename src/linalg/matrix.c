@@ -5,71 +5,134 @@
 #include "linalg/threads.h"
 #include "linalg/vec.h"
 
-#include <cblas.h>
+#include <lapacke.h>
 #include <limits.h>
 #include <stdlib.h>
-#include <string.h>
 
-/* After cblas.h, whose complex types lapacke.h would define again. */
-#include <lapacke.h>
+/* So many values of k are summed up in the registers before the sum goes to c. With them, the
+ * columns of b that are packed at a time fill a good part of a core's second cache. */
+enum { MOST_DEPTH = 768, MOST_PACKED = 192 };
 
-static blasint whole(int64_t value) {
-    SLAO_INVARIANT(value >= 0 && value <= INT_MAX);
-    return (blasint)value;
+/* c = alpha a b + beta c, where a (m x k) and b (k x n) may each be given as its transpose. */
+typedef struct {
+    slao_matrix_out c;
+    slao_matrix a, b;
+    bool a_transposed, b_transposed;
+    int64_t m, n, k;
+    float alpha, beta;
+} product;
+
+/* A block of c: rows x columns, at row, column. */
+typedef struct {
+    int64_t row, rows, column, columns;
+} block;
+
+static int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
 }
 
-/* The width of the pieces that n columns are cut into: 1, 2, 4, 8 ... of them, for as many threads.
- * Every piece packs the other matrix anew, so they are wide (docs/performance.md). */
-static int64_t piece_width(int64_t n) {
-    enum { CUT_FROM = 512, TOO_WIDE = 2048, TILE = 48 }; /* TILE: whole tiles of BLAS's kernels */
-    int64_t pieces = n < CUT_FROM ? 1 : 2;
-    while (n / pieces >= TOO_WIDE)
-        pieces *= 2;
-    return (n + pieces * TILE - 1) / (pieces * TILE) * TILE;
+/* Packing b does not pay for few rows of a; as it is, it can be read where its rows are rows. */
+static bool reads_unpacked(const product *p) {
+    enum { FEW_ROWS = 24 };
+    return !p->b_transposed && p->m <= FEW_ROWS && p->n % slao_vec()->lanes == 0;
 }
 
-static void multiply(CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE transpose_b, slao_matrix_out c,
-                     slao_matrix a, slao_matrix b, int64_t m, int64_t n, int64_t k, float alpha,
-                     float beta) {
-    if (m == 0 || n == 0)
+/* Adds depth values of k, beginning at `from`, to a block of c. */
+static void multiply_block(const product *p, block at, int64_t from, int64_t depth) {
+    static _Thread_local float panels[MOST_DEPTH * MOST_PACKED] __attribute__((aligned(64)));
+    const slao_product_table *kernels = slao_vec()->product;
+    int64_t width = kernels->columns, end = at.column + at.columns;
+    int64_t a_stride = p->a_transposed ? 1 : p->a.stride,
+            a_step = p->a_transposed ? p->a.stride : 1;
+    int64_t b_stride = p->b_transposed ? 1 : p->b.stride,
+            b_step = p->b_transposed ? p->b.stride : 1;
+    const float *a = p->a.values + at.row * a_stride + from * a_step;
+    const float *b = p->b.values + from * b_stride;
+    bool unpacked = reads_unpacked(p);
+    for (int64_t j = at.column; j < end; j += kernels->packed) {
+        int64_t columns = least(end - j, kernels->packed);
+        if (!unpacked)
+            (p->b_transposed ? kernels->pack_transposed : kernels->pack)(
+                panels, b + j * b_step, (size_t)p->b.stride, (size_t)columns, (size_t)depth);
+        kernels->multiply(p->c.values + at.row * p->c.stride + j, (size_t)p->c.stride, a,
+                          (size_t)a_stride, (size_t)a_step, unpacked ? b + j : panels,
+                          (size_t)(unpacked ? width : depth * width),
+                          (size_t)(unpacked ? p->b.stride : width), (size_t)at.rows,
+                          (size_t)columns, (size_t)depth, p->alpha, from ? 1 : p->beta);
+    }
+}
+
+static void compute(const product *p, block at) {
+    int64_t blocks = (p->k + MOST_DEPTH - 1) / MOST_DEPTH, from = 0;
+    for (int64_t i = 1; i <= blocks || i == 1; i++) {
+        int64_t to = blocks ? p->k * i / blocks : 0;
+        multiply_block(p, at, from, to - from);
+        from = to;
+    }
+}
+
+/* Part `i` of `parts` of count things that come in units; the last unit may not be whole. */
+static int64_t part_begin(int64_t count, int64_t unit, int64_t i, int64_t parts) {
+    int64_t units = (count + unit - 1) / unit;
+    return least(units * i / parts * unit, count);
+}
+
+/* Threads share the columns and, where those are few, the rows. */
+static void multiply(product p) {
+    if (p.m == 0 || p.n == 0)
         return;
     slao_profile_mark mark = slao_profile_begin();
-    int64_t width = piece_width(n), b_step = transpose_b == CblasTrans ? b.stride : 1;
-#pragma omp parallel for num_threads(slao_threads_for(2 * m * n * k))
-    for (int64_t from = 0; from < n; from += width)
-        cblas_sgemm(CblasRowMajor, transpose_a, transpose_b, whole(m),
-                    whole(n - from < width ? n - from : width), whole(k), alpha, a.values,
-                    whole(a.stride), b.values + from * b_step, whole(b.stride), beta,
-                    c.values + from, whole(c.stride));
-    slao_profile_end(mark, "sgemm", n, k, 2.0 * (double)m * (double)n * (double)k);
+    const slao_product_table *kernels = slao_vec()->product;
+    int64_t threads = slao_threads_for(2 * p.m * p.n * p.k);
+    int64_t panels = (p.n + kernels->columns - 1) / kernels->columns;
+    int64_t across = least(threads, panels);
+    while (threads % across)
+        across--;
+#pragma omp parallel for num_threads((int)threads) if (threads > 1)
+    for (int64_t i = 0; i < threads; i++) {
+        int64_t x = i % across, y = i / across, down = threads / across;
+        block at = {.row = part_begin(p.m, kernels->rows, y, down),
+                    .column = part_begin(p.n, kernels->columns, x, across)};
+        at.rows = part_begin(p.m, kernels->rows, y + 1, down) - at.row;
+        at.columns = part_begin(p.n, kernels->columns, x + 1, across) - at.column;
+        if (at.rows && at.columns)
+            compute(&p, at);
+    }
+    slao_profile_end(mark, "product", p.n, p.k, 2.0 * (double)p.m * (double)p.n * (double)p.k);
+}
+
+/* The transposed product by dot products, for few rows. */
+static void multiply_by_dots(product p) {
+    enum { PIECE = 16 };
+    slao_profile_mark mark = slao_profile_begin();
+    int64_t threads = slao_threads_for(2 * p.m * p.n * p.k);
+#pragma omp parallel for num_threads((int)threads) if (threads > 1)
+    for (int64_t i = 0; i < threads; i++) {
+        int64_t from = part_begin(p.n, PIECE, i, threads),
+                to = part_begin(p.n, PIECE, i + 1, threads);
+        slao_vec()->dots(p.c.values + from, (size_t)p.c.stride, p.a.values, (size_t)p.a.stride,
+                         p.b.values + from * p.b.stride, (size_t)p.b.stride, (size_t)p.m,
+                         (size_t)(to - from), (size_t)p.k, p.alpha, p.beta);
+    }
+    slao_profile_end(mark, "dots", p.n, p.k, 2.0 * (double)p.m * (double)p.n * (double)p.k);
 }
 
 void slao_multiply_transposed(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n,
                               int64_t k, float alpha, float beta) {
-    /* Below these, packing b costs BLAS more than it gains (docs/performance.md). */
+    /* Up to so many rows packing b costs more than it gains, but for short sums. */
     enum { FEW_ROWS = 24, LONG_ENOUGH = 64 };
-    if (m > FEW_ROWS || k < LONG_ENOUGH) {
-        multiply(CblasNoTrans, CblasTrans, c, a, b, m, n, k, alpha, beta);
-        return;
-    }
-    slao_profile_mark mark = slao_profile_begin();
-    int64_t width = piece_width(n);
-#pragma omp parallel for num_threads(slao_threads_for(2 * m * n * k))
-    for (int64_t from = 0; from < n; from += width)
-        slao_vec()->dots(c.values + from, (size_t)c.stride, a.values, (size_t)a.stride,
-                         b.values + from * b.stride, (size_t)b.stride, (size_t)m,
-                         (size_t)(n - from < width ? n - from : width), (size_t)k, alpha, beta);
-    slao_profile_end(mark, "dots", n, k, 2.0 * (double)m * (double)n * (double)k);
+    product p = {c, a, b, false, true, m, n, k, alpha, beta};
+    (m <= FEW_ROWS && k >= LONG_ENOUGH ? multiply_by_dots : multiply)(p);
 }
 
 void slao_multiply(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n, int64_t k,
                    float alpha, float beta) {
-    multiply(CblasNoTrans, CblasNoTrans, c, a, b, m, n, k, alpha, beta);
+    multiply((product){c, a, b, false, false, m, n, k, alpha, beta});
 }
 
 void slao_transposed_multiply(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n,
                               int64_t k, float alpha, float beta) {
-    multiply(CblasTrans, CblasNoTrans, c, a, b, m, n, k, alpha, beta);
+    multiply((product){c, a, b, true, false, m, n, k, alpha, beta});
 }
 
 slao_status slao_orthonormal_rows(float *a, int64_t r, int64_t n, slao_qr_sign sign,
@@ -77,7 +140,8 @@ slao_status slao_orthonormal_rows(float *a, int64_t r, int64_t n, slao_qr_sign s
     SLAO_INVARIANT(r > 0 && r <= n);
     /* A row-major r x n is a^T column-major n x r: LAPACK sees what is to be decomposed, in place.
      */
-    lapack_int rows = whole(n), columns = whole(r);
+    SLAO_INVARIANT(n <= INT_MAX);
+    lapack_int rows = (lapack_int)n, columns = (lapack_int)r;
     float *tau;
     bool *flip;
     SLAO_TRY(slao_allocate(&tau, (size_t)r, sizeof *tau));

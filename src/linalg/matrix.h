@@ -1,8 +1,9 @@
 /* Products of row-major fp32 matrices, on the threads of linalg/threads.h.
  *
- * Wide results are cut into pieces of columns, which threads compute side by side. The cut depends
- * on the shape alone, and so do the bits: BLAS may add up an entry in another order where the
- * matrix has another width.
+ * Computed by kernels of our own (linalg/vec.h), not by BLAS: an entry's bits depend on its row and
+ * column alone, whatever the number of threads or of rows beside it, and a frozen weight is packed
+ * once for all rows by threads that share its columns (docs/performance.md has the rates of both).
+ * Where few rows are multiplied by a transposed matrix, dot products take its place: other bits.
  *
  * Every matrix comes with its leading dimension (the distance between rows), so that a block of
  * columns of a wider matrix can be an operand. beta 0 overwrites c, 1 adds to it. An empty product

@@ -11,8 +11,32 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What products of matrices are made of (linalg/matrix.c). The second operand b (k x n) goes in
+ * panels of some columns, one after another, each k rows of `columns` values. Beyond the last
+ * column nothing is read but the rest of a vector. An entry of the result is one sum over k in
+ * order: its bits depend on nothing else. */
+typedef struct {
+    int64_t columns; /* of a panel */
+    int64_t packed;  /* columns that are packed at a time: some panels */
+    int64_t rows;    /* of a tile: of the first operand, so many are multiplied at a time */
+
+    /* panels = n columns of b, whose rows are b_stride apart */
+    void (*pack)(float *panels, const float *b, size_t b_stride, size_t n, size_t k);
+    /* panels = n columns of b, given as rows of b^T that are b_stride apart */
+    void (*pack_transposed)(float *panels, const float *b, size_t b_stride, size_t n, size_t k);
+
+    /* c (m x n) = alpha a (m x k) b + beta c, m >= 1: b in panels that are panel_stride apart and
+     * whose rows are b_stride apart (in b itself: a panel of its columns; then n is a whole number
+     * of vectors). a's entries of a row are a_step apart, so that a may be transposed. */
+    void (*multiply)(float *c, size_t c_stride, const float *a, size_t a_stride, size_t a_step,
+                     const float *b, size_t panel_stride, size_t b_stride, size_t m, size_t n,
+                     size_t k, float alpha, float beta);
+} slao_product_table;
+
 typedef struct {
     const char *name; /* "avx2" */
+    int64_t lanes;    /* of a vector */
+    const slao_product_table *product;
 
     void (*add)(float *y, const float *x, size_t n);           /* y += x */
     void (*axpy)(float *y, float a, const float *x, size_t n); /* y += a x */

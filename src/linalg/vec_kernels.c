@@ -1,69 +1,8 @@
-/* The element-wise kernels at one vector level: compiled once per level with that level's flags and
- * with SLAO_VEC_LEVEL set to its name. Lanes hold partial results, added in a fixed order, so that
- * a level always gives the same bits. */
+/* The element-wise kernels at one vector level (lanes.h). */
+#include "linalg/lanes.h"
 #include "linalg/vec.h"
 
 #include <math.h>
-#include <string.h>
-
-#if defined(SLAO_VEC_LEVEL_avx512)
-enum { LANES = 16 };
-#elif defined(SLAO_VEC_LEVEL_avx2)
-enum { LANES = 8 };
-#else
-enum { LANES = 4 };
-#endif
-
-typedef float lanes __attribute__((vector_size(4 * LANES)));
-typedef int32_t int_lanes __attribute__((vector_size(4 * LANES)));
-
-static inline lanes load(const float *x) {
-    lanes v;
-    memcpy(&v, x, sizeof v);
-    return v;
-}
-
-static inline void store(float *x, lanes v) {
-    memcpy(x, &v, sizeof v);
-}
-
-static inline lanes all(float a) {
-    return a - (lanes){0};
-}
-
-static inline float sum_of(lanes v) {
-    for (int half = LANES / 2; half > 0; half /= 2) {
-        for (int i = 0; i < half; i++)
-            v[i] += v[i + half];
-    }
-    return v[0];
-}
-
-/* The tail of a row goes through the same lane arithmetic as its body, so that a value does not
- * depend on where in the row it stands; missing lanes are filled with `fill`. */
-static inline lanes load_part(const float *x, size_t n, float fill) {
-    lanes v = all(fill);
-    memcpy(&v, x, n * sizeof *x);
-    return v;
-}
-
-static inline void store_part(float *x, lanes v, size_t n) {
-    memcpy(x, &v, n * sizeof *x);
-}
-
-/* Runs `body` over the row in steps of LANES: i is where, part how many lanes are real (LANES but
- * at the end). */
-#define FOR_ROW(i, part, n)                                                                        \
-    for (size_t i = 0, part; i < (n) && (part = (n)-i < LANES ? (n)-i : LANES, 1); i += LANES)
-
-#define LOAD(x, i, part) ((part) == LANES ? load((x) + (i)) : load_part((x) + (i), part, 0.0F))
-#define STORE(x, i, part, v)                                                                       \
-    do {                                                                                           \
-        if ((part) == LANES)                                                                       \
-            store((x) + (i), v);                                                                   \
-        else                                                                                       \
-            store_part((x) + (i), v, part);                                                        \
-    } while (0)
 
 /* e^x to about 1 ulp: x = k ln 2 + r, |r| <= ln 2 / 2, a polynomial for e^r (Cephes' expf), 2^k by
  * its bits. Below -87 the result is 0, above 88 it is the largest power. */
@@ -290,14 +229,12 @@ static void from_f16(float *y, const uint16_t *x, size_t n) {
     }
 }
 
-#define QUOTE_NAME(name) #name
-#define QUOTE(name) QUOTE_NAME(name)
-#define JOIN_NAMES(a, b) a##b
-#define JOIN(a, b) JOIN_NAMES(a, b)
-
+extern const slao_product_table JOIN(slao_product_, SLAO_VEC_LEVEL);
 extern const slao_vec_table JOIN(slao_vec_, SLAO_VEC_LEVEL);
 const slao_vec_table JOIN(slao_vec_, SLAO_VEC_LEVEL) = {
     .name = QUOTE(SLAO_VEC_LEVEL),
+    .lanes = LANES,
+    .product = &JOIN(slao_product_, SLAO_VEC_LEVEL),
     .add = add,
     .axpy = axpy,
     .scale = scale,

@@ -1,4 +1,4 @@
-/* Products against sums in fp64, over sizes on both sides of every tile and of every choice. */
+/* Products against sums in fp64, over sizes on both sides of every tile, part and choice. */
 #include "test.h"
 
 #include "base/random.h"
@@ -89,11 +89,61 @@ static void test_wide_products(void **state) {
     (void)state;
     static const int64_t columns[] = {511, 512, 577, 2047, 4096, 4200};
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
-        check_wide(slao_multiply_transposed, 27, columns[i], true, true); /* by BLAS */
+        check_wide(slao_multiply_transposed, 27, columns[i], true, true); /* by tiles */
         check_wide(slao_multiply_transposed, 5, columns[i], true, true);  /* by dot products */
         check_wide(slao_multiply, 27, columns[i], true, false);
+        check_wide(slao_multiply, 5, columns[i], true, false); /* unpacked, where that goes */
         check_wide(slao_transposed_multiply, 8, columns[i], false, false);
     }
+}
+
+/* Sums so long that they are made in parts, added to what is there; and rows that are a part of a
+ * taller product have the same bits as in it. */
+static void check_deep(product_function *multiply, int64_t n, bool a_rows, bool b_rows) {
+    enum { M = 61, FEW = 26, DEPTH = 1700, MOST_N = 200 };
+    static float x[M * DEPTH], y[MOST_N * DEPTH], old[M * MOST_N], all[M * MOST_N],
+        some[M * MOST_N];
+    assert_true(n <= MOST_N);
+    fill(x, sizeof x / sizeof *x, "x");
+    fill(y, sizeof y / sizeof *y, "y");
+    fill(old, sizeof old / sizeof *old, "c");
+    memcpy(all, old, sizeof all);
+    memcpy(some, old, sizeof some);
+    slao_matrix left = {x, a_rows ? DEPTH : M}, right = {y, b_rows ? DEPTH : n};
+    multiply((slao_matrix_out){all, n}, left, right, M, n, DEPTH, 0.5F, 2);
+    multiply((slao_matrix_out){some, n}, left, right, FEW, n, DEPTH, 0.5F, 2);
+    assert_memory_equal(all, some, (size_t)(FEW * n) * sizeof *all);
+    for (int64_t i = 0; i < M; i++) {
+        for (int64_t j = 0; j < n; j++) {
+            double sum = 0;
+            for (int64_t l = 0; l < DEPTH; l++)
+                sum += (double)x[a_rows ? i * DEPTH + l : l * M + i] *
+                       (double)y[b_rows ? j * DEPTH + l : l * n + j];
+            assert_near((double)all[i * n + j], 0.5 * sum + 2 * (double)old[i * n + j], 1e-4);
+        }
+    }
+}
+
+static void test_deep_products(void **state) {
+    (void)state;
+    static const int64_t columns[] = {1, 8, 16, 33, 48, 64, 97, 200};
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
+        check_deep(slao_multiply_transposed, columns[i], true, true);
+        check_deep(slao_multiply, columns[i], true, false);
+        check_deep(slao_transposed_multiply, columns[i], false, false);
+    }
+}
+
+/* An empty sum leaves beta c. */
+static void test_empty_sums(void **state) {
+    (void)state;
+    float c3[3] = {1, 2, 3};
+    slao_multiply((slao_matrix_out){c3, 3}, (slao_matrix){a, 1}, (slao_matrix){b, 3}, 1, 3, 0, 1,
+                  2);
+    assert_true(c3[0] == 2 && c3[1] == 4 && c3[2] == 6);
+    slao_transposed_multiply((slao_matrix_out){c3, 3}, (slao_matrix){a, 1}, (slao_matrix){b, 3}, 1,
+                             3, 0, 1, 0);
+    assert_true(c3[0] == 0 && c3[1] == 0 && c3[2] == 0);
 }
 
 /* beta 0 overwrites, whatever was there */
@@ -108,8 +158,8 @@ static void test_overwriting(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_transposed_products),
-        cmocka_unit_test(test_wide_products),
+        cmocka_unit_test(test_transposed_products), cmocka_unit_test(test_wide_products),
+        cmocka_unit_test(test_deep_products),       cmocka_unit_test(test_empty_sums),
         cmocka_unit_test(test_overwriting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
