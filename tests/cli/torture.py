@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 """Sweeps that are killed at random moments and resumed until they are done:
 
-    torture.py ROUNDS [--spec SPEC.json] [--kills 3] [--seed 0] [--slao build/release/slao] [--keep DIR]
+    torture.py ROUNDS [--first 1] [--seed 0] [--kills 3] [--spec SPEC.json] [--slao build/release/slao] [--keep DIR]
 
 A round is one sweep, from nothing to its end. Each of its runs but the last is struck at a random moment: a rank, the
 coordinator (rank 0) or mpirun gets KILL, TERM, INT or USR1; numbers of ranks and the time between savepoints differ from
 run to run. After every strike all that the store holds must be whole, and nothing may be left running; no step that has
 a record may start again; at the end the fingerprint must be that of a sweep which nobody disturbed, and nothing may be
-left that a sweep does not leave. The seed makes rounds alike but for the moments, which depend on the machine.
+left that a sweep does not leave. Seed and number of a round make it alike but for the moments, which depend on the
+machine: `torture.py 1 --first 54 --seed S` plays round 54 again.
+
+mpirun of Open MPI 4.1 may never end when a rank is killed as it connects: it waits in PMIx_server_finalize for a lock that
+nobody holds any more. An mpirun that is all that is left of a struck job is therefore killed after a while, and told of.
 
 Without --spec it makes a tiny random Llama and trains it on the quickstart's suite. Needs h5py, Linux."""
 
@@ -46,7 +50,8 @@ SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal
 MISSED = "nothing: it had ended"
 STARTING_SECONDS = 1.0  # about what mpirun and the reading of the model take
 STEP_SECONDS = 0.1  # about what a step takes
-GONE_SECONDS = 60  # within which all of a job must have ended
+JOB_SECONDS = 600  # within which a job must have ended
+GONE_SECONDS = 60  # within which the rest of it must have
 
 
 class Failure(Exception):
@@ -65,6 +70,7 @@ class Job:
         self.mark = f"TORTURE={uuid.uuid4()}".encode()
         environment = dict(os.environ, TORTURE=self.mark.decode().partition("=")[2], TMPDIR=str(temporary))
         mpirun = ["mpirun", "-n", str(ranks), "--oversubscribe", "--bind-to", "none"] if ranks else []
+        self.under_mpirun = ranks > 0
         self.output = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen([*mpirun, *command], stdout=self.output, stderr=subprocess.STDOUT,
                                         env=environment, start_new_session=True)
@@ -110,14 +116,33 @@ class Job:
         when = "while it starts" if starting else f"after {wanted} of {n_left} steps"
         return f"{number.name} to {'its head' if rank < 0 else f'rank {rank}'} {when}"
 
+    def has_ended(self, within):
+        try:
+            self.process.wait(within)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def wait(self):
-        """The exit code, once all processes of the job have ended."""
-        code = self.process.wait(timeout=600)
+        """The exit code, once all processes of the job have ended, and whether mpirun had to be killed for that."""
+        end, alone, killed = time.monotonic() + JOB_SECONDS, time.monotonic(), False
+        while not self.has_ended(within=1):
+            check(time.monotonic() < end, f"has not ended after {JOB_SECONDS} s: {self.processes()}")
+            if any(rank >= 0 for _, rank in self.processes()):
+                alone = time.monotonic()
+            elif self.under_mpirun and time.monotonic() - alone > GONE_SECONDS:
+                self.process.kill()
+                killed = True
+        code = self.process.returncode
         end = time.monotonic() + GONE_SECONDS
         while left := self.processes():
             check(time.monotonic() < end, f"still running {GONE_SECONDS} s after mpirun has ended: {left}")
             time.sleep(0.02)
-        return code
+        return code, killed
+
+    def kill(self):
+        for pid, _ in self.processes():
+            os.kill(pid, signal.SIGKILL)
 
     def text(self):
         self.output.seek(0)
@@ -195,13 +220,12 @@ def play(number, folder, spec, slao, most_kills, seed, whole):
         ranks, last = generator.choice([0, 1, 2, 2, 3]), run == kills
         job = Job(command, ranks, temporary)
         try:
-            if not last:
-                struck = job.strike(generator, store, len(whole.keys) - len(before))
-            code = job.wait()
-            if not last:
-                told.append(f"{f'{ranks} ranks' if ranks else 'no mpirun'}, {struck} (exit code {code})")
-            allowed = CODES if not last and struck != MISSED else {0}
-            if len(events(store)) == seen:
+            struck = MISSED if last else job.strike(generator, store, len(whole.keys) - len(before))
+            told.append(f"{f'{ranks} ranks' if ranks else 'no mpirun'}, {'to the end' if last else struck}")
+            code, stuck = job.wait()
+            told[-1] += f" (exit code {code}{', mpirun had to be killed' if stuck else ''})"
+            allowed = {0} if struck == MISSED else CODES
+            if struck != MISSED and len(events(store)) == seen:
                 allowed = allowed | TOO_EARLY
             check(code in allowed, f"exit code {code}")
             recorded = records(store) if store.exists() else set()
@@ -214,7 +238,8 @@ def play(number, folder, spec, slao, most_kills, seed, whole):
             if results.exists():
                 found = fingerprint(results)
                 check(not last or found == whole.fingerprint, f"the fingerprint is {found}, not {whole.fingerprint}")
-        except (Failure, OSError, ValueError, KeyError, subprocess.TimeoutExpired) as error:
+        except (Failure, OSError, ValueError, KeyError) as error:
+            job.kill()
             raise Failure(f"round {number}: {'; '.join(told)}: {error}\n{job.text()}") from error
     done = [event["key"] for event in events(store) if event["event"] == "done"]
     check(len(done) == len(set(done)), f"round {number}: {'; '.join(told)}: steps ran twice")
@@ -238,9 +263,10 @@ def run_undisturbed(command, work):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rounds", type=int)
-    parser.add_argument("--spec", type=pathlib.Path)
-    parser.add_argument("--kills", type=int, default=3, help="most strikes in a round")
+    parser.add_argument("--first", type=int, default=1, help="number of the first round")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kills", type=int, default=3, help="most strikes in a round")
+    parser.add_argument("--spec", type=pathlib.Path)
     parser.add_argument("--slao", default=os.environ.get("SLAO", str(SOURCE / "build/release/slao")))
     parser.add_argument("--keep", type=pathlib.Path, help="an empty folder to work in, which stays after a failure")
     choices = parser.parse_args()
@@ -252,8 +278,8 @@ def main():
             subprocess.run([sys.executable, SOURCE / "tests/make_small_model.py", work / "model"], check=True)
             spec.write_text(json.dumps(TINY))
         whole = run_undisturbed([choices.slao, "sweep", str(spec), "--progress", "none", "-o"], work)
-        print(f"undisturbed: {len(whole.keys)} steps, fingerprint {whole.fingerprint}", flush=True)
-        for number in range(1, choices.rounds + 1):
+        print(f"seed {choices.seed}; undisturbed: {len(whole.keys)} steps, fingerprint {whole.fingerprint}", flush=True)
+        for number in range(choices.first, choices.first + choices.rounds):
             play(number, work / f"round{number}", spec, choices.slao, choices.kills, choices.seed, whole)
         print(f"{choices.rounds} rounds: all as undisturbed")
     except Failure as failure:
