@@ -134,7 +134,8 @@ slao_status slao_arena_take(slao_arena *arena, void *pointer, size_t count, size
                            sizeof *arena->chunks));
         /* All that was ever taken, for an arena that begins anew; else a part of what is held, so
          * that chunks stay few. What is not used of a chunk takes no memory. */
-        size_t chunk_size = arena->n_chunks ? arena->held / 4 : arena->most;
+        size_t chunk_size =
+            arena->n_chunks ? arena->held / 4 / ALIGNMENT * ALIGNMENT : arena->most;
         chunk_size = chunk_size > CHUNK ? chunk_size : CHUNK;
         chunk_size = bytes > chunk_size ? bytes : chunk_size;
         void *memory = take_memory(chunk_size);

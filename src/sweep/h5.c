@@ -51,11 +51,34 @@ static slao_status release(slao_status status, hid_t id, const char *what) {
 
 /* --- files --- */
 
+/* Comes before all other calls of the library. As the program ends, HDF5 1.10 would once more close
+ * what it could not close because a disk was full, and crash; we leave nothing open. */
+static slao_status begin(void) {
+    (void)H5dont_atexit(); /* fails from the second time on */
+    return check(H5Eset_auto2(H5E_DEFAULT, NULL, NULL), "anything");
+}
+
+slao_status slao_h5_version(char *text, size_t size) {
+    unsigned major, minor, release;
+    SLAO_TRY(begin());
+    if (H5get_libversion(&major, &minor, &release) < 0)
+        return slao_fail(SLAO_BROKEN, "HDF5 does not tell its version");
+    snprintf(text, size, "HDF5 %u.%u.%u", major, minor, release);
+    return SLAO_OK;
+}
+
+slao_status slao_h5_open(slao_h5 *file, const char *path) {
+    SLAO_TRY(begin());
+    *file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    return *file >= 0 ? SLAO_OK
+                      : slao_fail(SLAO_BAD_INPUT, "%s cannot be opened as an HDF5 file", path);
+}
+
 slao_status slao_h5_create(slao_h5 *file, const char *path) {
     *file = -1;
     slao_status status;
     hid_t access = -1;
-    SLAO_TRY(check(H5Eset_auto2(H5E_DEFAULT, NULL, NULL), path));
+    SLAO_TRY(begin());
     SLAO_TRY_GOTO(status, check(access = H5Pcreate(H5P_FILE_ACCESS), path), done);
     SLAO_TRY_GOTO(
         status, check(H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_LATEST), path), done);

@@ -1,4 +1,4 @@
-/* Writing HDF5 (the serial C library), thin and checked.
+/* HDF5 (the serial C library), thin and checked: writing, and what comes first wherever it is used.
  *
  * Objects are named by their path in the file ("/trial/ab12/loss"); groups on the way are made.
  * Every dataset has a `description` attribute, and `units` where it has one. Texts are
@@ -15,9 +15,16 @@
 
 #include "base/status.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 typedef int64_t slao_h5; /* an open file */
+
+/* "HDF5 1.10.8" */
+slao_status slao_h5_version(char *text, size_t size);
+
+/* Opens `path` to read it, by the library's own calls; to be closed with H5Fclose. */
+slao_status slao_h5_open(slao_h5 *file, const char *path);
 
 /* Creates `path`, truncating what was there. */
 slao_status slao_h5_create(slao_h5 *file, const char *path);

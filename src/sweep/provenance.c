@@ -3,10 +3,10 @@
 #include "base/log.h"
 #include "linalg/threads.h"
 #include "linalg/vec.h"
+#include "sweep/h5.h"
 #include "sweep/plan.h"
 
 #include <cblas.h>
-#include <hdf5.h>
 #include <inttypes.h>
 #include <mpi.h>
 #include <slao_version.h>
@@ -45,10 +45,7 @@ slao_status slao_machine_describe(slao_machine *machine) {
     snprintf(machine->blas, sizeof machine->blas, "%.*s, kernel %s", named, config,
              openblas_get_corename());
 
-    unsigned major, minor, release;
-    if (H5get_libversion(&major, &minor, &release) < 0)
-        return slao_fail(SLAO_BROKEN, "HDF5 does not tell its version");
-    snprintf(machine->hdf5, sizeof machine->hdf5, "HDF5 %u.%u.%u", major, minor, release);
+    SLAO_TRY(slao_h5_version(machine->hdf5, sizeof machine->hdf5));
 
     char name[96];
     cpu_fact("model name", name, sizeof name);

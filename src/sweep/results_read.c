@@ -1,5 +1,7 @@
 #include "sweep/results_read.h"
 
+#include "sweep/h5.h"
+
 #include <hdf5.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,11 +113,8 @@ static slao_status read_trials(slao_results_summary *summary, hid_t file, hid_t 
 
 slao_status slao_results_read(slao_results_summary *summary, const char *path, slao_arena *arena) {
     *summary = (slao_results_summary){0};
-    if (H5Eset_auto2(H5E_DEFAULT, NULL, NULL) < 0)
-        return slao_fail(SLAO_BROKEN, "HDF5 cannot be told to be silent");
-    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-    if (file < 0)
-        return slao_fail(SLAO_BAD_INPUT, "%s cannot be opened as an HDF5 file", path);
+    slao_h5 file;
+    SLAO_TRY(slao_h5_open(&file, path));
     hid_t text = text_type();
     slao_status status = text < 0 ? slao_fail(SLAO_BROKEN, "HDF5 has no type for texts") : SLAO_OK;
     if (status == SLAO_OK)

@@ -7,7 +7,10 @@
 #include "base/file.h"
 #include "sweep/results.h"
 
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* --- a plan built by hand --- */
@@ -564,6 +567,42 @@ static void test_full_disk(void **state) {
     sweep_free(s);
 }
 
+/* Ends a process of its own as a program does, with what HDF5 leaves to be done at its exit. */
+static int exit_code_of_writing(const sweep *s, const char *path, rlim_t most_bytes) {
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        char fingerprint[SLAO_HASH_TEXT];
+        const struct rlimit limit = {most_bytes, most_bytes};
+        signal(SIGSEGV, SIG_DFL); /* which cmocka catches */
+        signal(SIGXFSZ, SIG_IGN);
+        if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
+            _exit(1);
+        exit((int)write_results(s, path, fingerprint));
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+/* The file may not grow beyond a part of its size: HDF5 1.10 then cannot close what it has begun,
+ * and would crash as the program ends. */
+static void test_disk_that_fills_up(void **state) {
+    (void)state;
+    enum { PARTS = 16 };
+    sweep *s = sweep_new();
+    char fingerprint[SLAO_HASH_TEXT], *path = results_path(s);
+    struct stat facts;
+    assert_ok(write_results(s, path, fingerprint));
+    assert_int_equal(stat(path, &facts), 0);
+    for (off_t part = 1; part < PARTS; part++)
+        assert_int_equal(exit_code_of_writing(s, path, (rlim_t)(part * facts.st_size / PARTS)),
+                         SLAO_BROKEN);
+    assert_int_equal(exit_code_of_writing(s, path, (rlim_t)(2 * facts.st_size)), SLAO_OK);
+    free(path);
+    sweep_free(s);
+}
+
 static void test_unwritable_folder(void **state) {
     (void)state;
     sweep *s = sweep_new();
@@ -600,13 +639,10 @@ int main(int argc, char **argv) {
         return 0;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fingerprint),
-        cmocka_unit_test(test_several_stores),
-        cmocka_unit_test(test_damaged_records),
-        cmocka_unit_test(test_full_disk),
-        cmocka_unit_test(test_adapters_that_do_not_fit),
-        cmocka_unit_test(test_unwritable_folder),
-        cmocka_unit_test(test_long_spec),
+        cmocka_unit_test(test_fingerprint),        cmocka_unit_test(test_several_stores),
+        cmocka_unit_test(test_damaged_records),    cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_disk_that_fills_up), cmocka_unit_test(test_adapters_that_do_not_fit),
+        cmocka_unit_test(test_unwritable_folder),  cmocka_unit_test(test_long_spec),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
