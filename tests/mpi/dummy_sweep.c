@@ -55,8 +55,19 @@ out:
     return status;
 }
 
+/* As a step that goes on from its parent's results. */
+static slao_status look_at_parent(const sweep *self, int64_t step) {
+    cJSON *record;
+    if (self->steps[step].n_parents == 0)
+        return SLAO_OK;
+    SLAO_TRY(slao_store_get(self->store, self->keys[self->parents[step]], &record));
+    cJSON_Delete(record);
+    return SLAO_OK;
+}
+
 static slao_status run_step(void *context, int64_t step, slao_step_cost *cost) {
     sweep *self = context;
+    SLAO_TRY(look_at_parent(self, step));
     char key[SLAO_HASH_TEXT];
     slao_hash_to_text(self->keys[step], key);
     struct timespec time = {(time_t)self->seconds,
