@@ -338,6 +338,17 @@ static slao_status add_trial(plan_work *work, int64_t t) {
     return add_evaluations(work, trial, steps);
 }
 
+/* Can the task be scored as the spec asks? */
+static slao_status check_score(const slao_spec *spec, const slao_task *task) {
+    const char *score = spec->score.score;
+    if (!score || strcmp(score, "rank") != 0 || task->n_labels > 0)
+        return SLAO_OK;
+    return slao_fail(SLAO_BAD_INPUT,
+                     "evaluate.score is \"rank\", which chooses among the labels of a task, but "
+                     "%s has none; use \"exact\" or \"rouge_l\"",
+                     task->name);
+}
+
 /* Every task that some order names, once, sorted by name. */
 static slao_status load_tasks(slao_plan *plan) {
     const slao_spec *spec = plan->spec;
@@ -359,7 +370,7 @@ static slao_status load_tasks(slao_plan *plan) {
             continue;
         status = slao_task_load(&plan->tasks[plan->n_tasks], &spec->benchmark, names[i]);
         if (status == SLAO_OK)
-            plan->n_tasks++;
+            status = check_score(spec, plan->tasks[plan->n_tasks++]);
     }
     free(names);
     return status;

@@ -41,5 +41,7 @@ superni=(--set benchmark.format=superni --set "benchmark.path=$work/superni")
 refuse 'sweep.order[0]: '"$work"'/superni has no task "task1572_samsum_summary"' "${superni[@]}" --set 'sweep.order=["superni-1"]'
 refuse 'sweep.order[1]: '"$work"'/superni has no task "task2_count"; did you mean "task1_count"?' "${superni[@]}" \
   --set 'sweep.order=[["task1_count"], ["task1_count", "task2_count"]]'
+refuse 'evaluate.score is "rank", which chooses among the labels of a task, but task1_count has none' "${superni[@]}" \
+  --set 'sweep.order=[["task1_count"]]' --set evaluate.score=rank
 refuse 'sweep.order[0]: order O4 is of a cl_benchmark benchmark' "${superni[@]}" --set 'sweep.order=["O4"]'
 refuse 'lora.rank is 25, but v_proj is 24 x 48' --set lora.rank=25
