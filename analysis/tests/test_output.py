@@ -291,6 +291,28 @@ def test_geometry_of_longer_trainings(five_tasks, tmp_path):
     assert titles[4:] == ["linearisation error", ""]
 
 
+def test_regime_of_small_steps(five_tasks, tmp_path):
+    """A line for each setting: medians at each learning rate, of what is known."""
+    assert list(FIGURES["regime"].drawings(load(five_tasks))) == []  # nothing recorded, one learning rate
+    path = make_results.write(tmp_path / "rates.h5", n_tasks=3, seeds=2, orders=1, methods=("seqlora", "slao"),
+                              schedules=("0.5",), learning_rates=(1e-5, 1e-4, 1e-3))
+    assert list(FIGURES["regime"].drawings(load(path))) == []
+    with h5py.File(path, "r+") as file:
+        for row in file["trials"][:]:
+            group = file[f"trial/{row['id'].decode()}"]
+            group["linearisation_error"] = np.array([np.nan, 50, 70]) * row["learning_rate"] * (1 + row["seed"])
+            group["distance_from_start"] = np.array([1, 2, 3]) * row["learning_rate"]
+    (drawing,) = FIGURES["regime"].drawings(load(path))
+    figure = drawing.draw()
+    error, distance = figure.axes
+    for line in error.get_lines():
+        assert line.get_xdata() == pytest.approx([1e-5, 1e-4, 1e-3])
+        assert line.get_ydata() == pytest.approx(85 * np.array([1e-5, 1e-4, 1e-3]))  # of 50, 70, 100, 140
+    assert [line.get_ydata()[2] for line in distance.get_lines()] == pytest.approx([2e-3, 2e-3])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["SeqLoRA", "SLAO λ=0.5"]
+    assert not overlaps(figure)
+
+
 def test_what_each_figure_shows(everything):
     """Structure: how many lines, cells and marks, and at which values."""
     results = load(everything)

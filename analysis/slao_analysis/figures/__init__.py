@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from . import (ablation, cosine, geometry, loss, matrix, memory, metrics, orders, sensitivity, sequence, timeline)
+from . import (ablation, cosine, geometry, loss, matrix, memory, metrics, orders, regime, sensitivity, sequence, timeline)
 
 #: name of the sub-command -> module, in the order of the report
 FIGURES: dict[str, ModuleType] = {
@@ -19,6 +19,7 @@ FIGURES: dict[str, ModuleType] = {
     "loss": loss,
     "cosine": cosine,
     "geometry": geometry,
+    "regime": regime,
     "memory": memory,
     "timeline": timeline,
 }
