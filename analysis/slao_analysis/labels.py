@@ -146,6 +146,11 @@ def rounded(fraction: float) -> float:
     return round(round(100 * fraction, 6), 1) + 0.0
 
 
+def minus(text: str) -> str:
+    """A number with the minus sign of typesetters: −1.5."""
+    return text.replace("-", "−")
+
+
 def count(number: int, noun: str) -> str:
     """`1 seed`, `2 seeds`."""
     return f"{number} {noun}" + ("" if number == 1 else "s")

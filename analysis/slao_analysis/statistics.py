@@ -268,7 +268,7 @@ class Comparison:
                     f"interval is rough).{examples}")
         text += f", p = {p_text(self.p_holm)} (sign flips, Holm)"
         if self.verdict == "a difference":
-            return f"{text}: a difference, d_z = {self.d_z:.1f}.{examples}"
+            return f"{text}: a difference, d_z = {labels.minus(f'{self.d_z:.1f}')}.{examples}"
         smallest = f" (this many runs would have shown one of about {100 * self.smallest:.1f})" \
             if self.smallest > 0 else ""
         return f"{text}: no difference shown{smallest}.{examples}"
@@ -276,7 +276,7 @@ class Comparison:
 
 def signed(fraction: float) -> str:
     """`+2.1` in points."""
-    return f"{labels.rounded(fraction):+.1f}".replace("-", "−")
+    return labels.minus(f"{labels.rounded(fraction):+.1f}")
 
 
 def p_text(p: float) -> str:
@@ -291,7 +291,7 @@ def _known(interval: Interval) -> bool:
 
 
 def _range(interval: Interval) -> str:
-    low, high = (f"{labels.rounded(end):.1f}".replace("-", "−") for end in interval)
+    low, high = (labels.minus(f"{labels.rounded(end):.1f}") for end in interval)
     return f"{low} to {high}"
 
 

@@ -311,7 +311,7 @@ def statistics(found: Sequence[Comparison]) -> Table:
                Column("smallest shown"), Column("verdict", number=False)]
     rows = []
     for c in found:
-        number = [NOTHING if math.isnan(value) else f"{value:.2f}".replace("-", "−")
+        number = [NOTHING if math.isnan(value) else labels.minus(f"{value:.2f}")
                   for value in (c.d_z, c.rank_biserial)]
         rows.append([*([Cell(c.benchmark)] if several else []), *map(Cell, (
             f"{c.first} − {c.second}", c.metric, str(c.pairs), NOTHING if math.isnan(c.mean) else signed(c.mean),
@@ -419,12 +419,12 @@ def to_html(table: Table) -> str:
     heads = "".join(
         f'<th scope="col"{_class(column)}>{html.escape(column.name)}</th>' for column in table.columns
     )
-    lines = ['<div class="wide" tabindex="0"><table>', f"<caption>{html.escape(table.title)}</caption>",
+    lines = ['<div class="wide" tabindex="0"><table>', f"<caption><span>{html.escape(table.title)}</span></caption>",
              f"<thead><tr>{heads}</tr></thead>", "<tbody>"]
     for row, marks in zip(table.rows, table.marks()):
         cells = []
         for column, c, mark in zip(table.columns, row, marks):
-            text = html.escape(c.plain().replace("-", "−") if column.number else c.plain())
+            text = html.escape(labels.minus(c.plain()) if column.number else c.plain())
             text = {"best": f"<b>{text}</b>", "second": f"<u>{text}</u>"}.get(mark, text)
             title = f' title="{html.escape(labels.count(c.n, "trial"))}"' if c.n else ""
             cells.append(f"<td{_class(column)}{title}>{text}</td>")

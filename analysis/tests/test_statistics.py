@@ -131,6 +131,8 @@ def test_sentences():
     text = _sentence([0.02, 0.02, 0.03, 0.01, 0.02, 0.03, 0.02, 0.01, 0.03])
     assert text.startswith("SLAO − SeqLoRA on AA: +2.1, 95 % interval ")
     assert ", 9 pairs, p = 0.004 (sign flips, Holm): a difference, d_z = " in text
+    worse = _sentence([-0.02, -0.02, -0.03, -0.01, -0.02, -0.03, -0.02, -0.01, -0.03])
+    assert "on AA: −2.1, 95 % interval −" in worse and "a difference, d_z = −2.7" in worse and "-" not in worse
     assert "no difference shown (this many runs would have shown one of about" in _sentence([0.02, -0.03, 0.01, 0, 0.04, -0.02])
     assert "4 pairs: too few to tell (no test on 4 pairs can give p below 0.12" in _sentence([0.02, 0.03, 0.02, 0.03])
     assert _sentence([0.02, 0.03]) == "SLAO − SeqLoRA on AA: +2.5 (+2.0 and +3.0), 2 pairs: too few to tell."
