@@ -128,8 +128,9 @@ slao_status slao_command_eval(int argc, char **argv) {
         {0},
     };
     const slao_usage usage = {
-        .usage = "slao eval --model M [--adapter DIR] --benchmark DIR --task NAME [--limit N] "
-                 "[--score NAME] [--threads T] [--json]",
+        .usage = "slao eval --model M [--adapter DIR] --benchmark DIR --task NAME [--format NAME] "
+                 "[--limit N] [--score NAME] [--max-new-tokens N] [--max-length N] "
+                 "[--weights WHERE] [--threads T] [--json]",
         .summary = "Scores a model, with any PEFT LoRA adapter, on the test set of one task.",
         .example =
             "slao eval --model models/SmolLM2-135M --adapter my-adapter --benchmark CL_Benchmark "

@@ -142,7 +142,8 @@ slao_status slao_command_export(int argc, char **argv) {
         {0},
     };
     const slao_usage usage = {
-        .usage = "slao export OUT.h5 --trial ID [--step I] [--which merged|finetuned] -o DIR",
+        .usage = "slao export OUT.h5 --trial ID [--step I] [--which merged|finetuned] "
+                 "[--store STORE] -o DIR",
         .summary = "Writes one adapter of a sweep as a PEFT folder. slao inspect OUT.h5 lists the "
                    "trials.",
         .example = "slao export results/lambda.h5 --trial 3f0a --step 2 -o adapter",

@@ -97,8 +97,8 @@ slao_status slao_command_generate(int argc, char **argv) {
         {0},
     };
     const slao_usage usage = {
-        .usage =
-            "slao generate --model M [--adapter DIR] [--max-new-tokens N] [--threads T] [PROMPT]",
+        .usage = "slao generate --model M [--adapter DIR] [--max-new-tokens N] [--weights WHERE] "
+                 "[--threads T] [PROMPT]",
         .summary = "Writes on after the prompt (standard input without one), always the likeliest "
                    "token, until the\nmodel ends the text.",
         .example = "slao generate --model models/SmolLM2-135M \"The capital of France is\"",

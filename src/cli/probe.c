@@ -195,7 +195,7 @@ slao_status slao_command_probe(int argc, char **argv) {
     };
     const slao_usage usage = {
         .usage = "slao probe --model M [--adapter DIR] --tokens FILE.json -o OUT.safetensors "
-                 "[--steps K --lr X]",
+                 "[--steps K --lr X] [--weights WHERE]",
         .summary = "One forward and backward on given token ids. The loss is the mean over all "
                    "answer tokens of the\n"
                    "batch; gradients are those of the adapter.",
