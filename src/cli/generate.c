@@ -26,17 +26,25 @@ static void tell_of_ids_without_text(const slao_tokenizer *tokenizer, const int3
             (long long)without, (long long)count, (long long)slao_tokenizer_vocabulary(tokenizer));
 }
 
-/* Reads the prompt and writes up to max_new_tokens tokens after it into `written`. */
-static slao_status write_on(slao_decoder *decoder, const slao_ids *prompt, slao_arena *arena,
-                            slao_continuation *written) {
-    slao_sequence sequence = {prompt->ids, (int64_t)prompt->count, (int64_t)prompt->count - 1};
+/* Reads the prompt and writes up to max_tokens tokens after it into `written`. */
+static slao_status write_on(const slao_loaded *loaded, slao_decoder *decoder, slao_ids *prompt,
+                            slao_arena *arena, slao_continuation *written) {
+    const slao_model_config *config = &loaded->model->config;
+    int64_t count = (int64_t)prompt->count;
     slao_packed packed;
+    float *logits;
+    SLAO_TRY(slao_ids_add(prompt, 0)); /* stands for what is predicted, and is not fed in */
+    slao_sequence sequence = {prompt->ids, count + 1, count};
     SLAO_TRY(slao_pack(&packed, &sequence, 1, SLAO_SHARE_NOTHING, NULL, arena));
-    /* All but the prompt's last token are read; that one is the first that the decoder feeds. */
     SLAO_TRY(slao_decoder_read(decoder, &packed.batch, written->max_tokens));
+    SLAO_TRY(slao_arena_take(arena, &logits, (size_t)config->vocabulary, sizeof *logits));
+    SLAO_TRY(slao_logits(loaded->pass, 0, 1, logits));
+    int32_t first = slao_argmax(logits, config->vocabulary);
+    if (slao_model_ends_at(config, first) || written->max_tokens == 0)
+        return SLAO_OK;
     written->row_segment = packed.leaves[0];
-    written->row_count = sequence.answer_start;
-    written->tokens[written->n_tokens++] = prompt->ids[prompt->count - 1];
+    written->row_count = count;
+    written->tokens[written->n_tokens++] = first;
     return slao_decoder_run(decoder, written, 1, NULL);
 }
 
@@ -46,20 +54,20 @@ static slao_status generate(const slao_loaded *loaded, const char *prompt, int64
     if (slao_tokenizer_adds_bos(loaded->tokenizer) && bos >= 0)
         SLAO_TRY(slao_ids_add(ids, (int32_t)bos));
     SLAO_TRY(slao_tokenizer_encode(loaded->tokenizer, prompt, strlen(prompt), ids));
-    if (ids->count < 2)
-        return slao_fail(SLAO_BAD_INPUT, "the prompt must be at least two tokens long");
-    slao_continuation written = {.max_tokens = max_new_tokens + 1};
+    if (ids->count == 0)
+        return slao_fail(SLAO_BAD_INPUT, "the prompt is empty");
+    slao_continuation written = {.max_tokens = max_new_tokens};
     SLAO_TRY(slao_arena_take(arena, &written.tokens, (size_t)written.max_tokens,
                              sizeof *written.tokens));
-    SLAO_TRY(write_on(decoder, ids, arena, &written));
+    SLAO_TRY(write_on(loaded, decoder, ids, arena, &written));
     char *text;
     size_t size;
-    SLAO_TRY(slao_tokenizer_decode(loaded->tokenizer, written.tokens + 1,
-                                   (size_t)written.n_tokens - 1, true, &text, &size));
+    SLAO_TRY(slao_tokenizer_decode(loaded->tokenizer, written.tokens, (size_t)written.n_tokens,
+                                   true, &text, &size));
     fwrite(text, 1, size, stdout);
     putchar('\n');
     free(text);
-    tell_of_ids_without_text(loaded->tokenizer, written.tokens + 1, written.n_tokens - 1);
+    tell_of_ids_without_text(loaded->tokenizer, written.tokens, written.n_tokens);
     return SLAO_OK;
 }
 

@@ -70,6 +70,12 @@ losses = more_rows["loss"], loss_of(more_rows["logits"]), plain["loss"]
 assert abs(losses[0] / losses[1] - 1) < 1e-6 and losses[0] > losses[2] + 1e-3, losses
 assert same_text.stdout == text.stdout and len(text.stdout) > 1 and not text.stderr, (text, same_text)
 
+one = subprocess.run([slao, "generate", "--model", work / "model", "--max-new-tokens", "1", tokenizer.decode(ids[:1])],
+                     check=True, capture_output=True, text=True)  # a prompt of one token
+assert one.stdout == tokenizer.decode([plain["logits"][0].argmax()]) + "\n", one
+none = subprocess.run([slao, "generate", "--model", work / "model", "--max-new-tokens", "0", prompt], check=True,
+                      capture_output=True, text=True)
+assert none.stdout == "\n", none
 likeliest = int(plain["logits"][-1].argmax())
 winning, nothing = padded("winning", 9 * embedding[likeliest:likeliest + 1])
 assert winning["logits"][-1].argmax() == rows and tokenizer.decode([rows]) == ""
