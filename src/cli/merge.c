@@ -50,9 +50,8 @@ static slao_status make_lambdas(double **lambdas, const slao_merge_choice *choic
     SLAO_TRY_IN(slao_schedule_parse(&schedule, c->lambda ? c->lambda : "1/sqrt(i)"), "--lambda");
     if (schedule.kind != SLAO_SCHEDULE_FIXED)
         return slao_fail(SLAO_BAD_INPUT,
-                         "--lambda: \"%s\" looks at the training, of which adapters tell nothing: "
-                         "slao sweep has it; here lambda(i) is a constant in [0, 1], 1/sqrt(i), "
-                         "1/i or i^(-p)",
+                         "--lambda: \"%s\" depends on more than i: slao sweep has it; slao merge "
+                         "takes a constant in [0, 1], 1/sqrt(i), 1/i or i^(-p)",
                          schedule.text);
     SLAO_TRY(slao_allocate(lambdas, (size_t)n, sizeof **lambdas));
     for (int64_t i = 0; i < n; i++)

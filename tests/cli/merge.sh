@@ -143,8 +143,8 @@ refused 'must be key=value' --rule ties --option density one
 refused 'between 0.0001 and 1' --rule ties --option density=0 one
 refused 'space cannot be "delt"' --rule ties --option space=delt one
 refused 'must lie in [0, 1]' --rule asymmetric --lambda 1.5 one one
-refused '"cosine" looks at the training' --rule asymmetric --lambda cosine one one
-refused '"validation" looks at the training' --rule asymmetric --lambda validation one one
+refused '"cosine" depends on more than i' --rule asymmetric --lambda cosine one one
+refused '"validation" depends on more than i' --rule asymmetric --lambda validation one one
 refused 'is no schedule' --rule asymmetric --lambda '1/i^2' one one
 refused '--lambda means nothing to the rule average' --rule average --lambda 0.5 one two
 refused 'has rank 3 in adapter 2, 4 in the first' --rule asymmetric one two
