@@ -18,6 +18,23 @@ slao_status slao_bytes_add(slao_bytes *bytes, const char *more, size_t count) {
     return SLAO_OK;
 }
 
+slao_status slao_replacement_copy(slao_replacement *replacement, const char *pattern,
+                                  const char *content) {
+    *replacement = (slao_replacement){0};
+    slao_status status = pattern ? slao_copy_text(&replacement->pattern, pattern) : SLAO_OK;
+    if (status == SLAO_OK && content)
+        status = slao_copy_text(&replacement->content, content);
+    if (status != SLAO_OK)
+        slao_replacement_free(replacement);
+    return status;
+}
+
+void slao_replacement_free(slao_replacement *replacement) {
+    free(replacement->pattern);
+    free(replacement->content);
+    *replacement = (slao_replacement){0};
+}
+
 slao_status slao_bytes_add_replaced(slao_bytes *bytes, const char *text, size_t size,
                                     const char *pattern, const char *content) {
     size_t length = strlen(pattern), more = strlen(content), done = 0;

@@ -12,9 +12,9 @@ typedef struct step step;
 
 struct step {
     slao_status (*run)(const step *s, const slao_texts *from, slao_texts *to);
-    char *pattern, *content; /* NULL where a step has none */
-    size_t most;             /* of strip */
-    bool leading;            /* of spaces */
+    slao_replacement texts;
+    size_t most;  /* of strip */
+    bool leading; /* of spaces */
 };
 
 struct slao_detokenizer {
@@ -30,10 +30,8 @@ slao_status slao_detokenizer_new(slao_detokenizer **detokenizer) {
 void slao_detokenizer_free(slao_detokenizer *d) {
     if (!d)
         return;
-    for (size_t i = 0; i < d->n_steps; i++) {
-        free(d->steps[i].pattern);
-        free(d->steps[i].content);
-    }
+    for (size_t i = 0; i < d->n_steps; i++)
+        slao_replacement_free(&d->steps[i].texts);
     free(d->steps);
     free(d);
 }
@@ -78,7 +76,8 @@ static slao_status run_replace(const step *s, const slao_texts *from, slao_texts
     for (size_t i = 0; i < from->count; i++) {
         size_t size;
         const char *text = text_of(from, i, &size);
-        SLAO_TRY(slao_bytes_add_replaced(&to->bytes, text, size, s->pattern, s->content));
+        SLAO_TRY(
+            slao_bytes_add_replaced(&to->bytes, text, size, s->texts.pattern, s->texts.content));
         SLAO_TRY(end_text(to));
     }
     return SLAO_OK;
@@ -141,12 +140,13 @@ static slao_status run_fuse(const step *s, const slao_texts *from, slao_texts *t
 }
 
 static slao_status run_strip(const step *s, const slao_texts *from, slao_texts *to) {
-    size_t width = strlen(s->content);
+    size_t width = strlen(s->texts.content);
     for (size_t i = 0; i < from->count; i++) {
         size_t size, cut = 0;
         const char *text = text_of(from, i, &size);
         for (size_t n = 0;
-             n < s->most && size - cut >= width && memcmp(text + cut, s->content, width) == 0; n++)
+             n < s->most && size - cut >= width && memcmp(text + cut, s->texts.content, width) == 0;
+             n++)
             cut += width;
         SLAO_TRY(slao_texts_add(to, text + cut, size - cut));
     }
@@ -158,7 +158,7 @@ static slao_status run_spaces(const step *s, const slao_texts *from, slao_texts 
         size_t size;
         const char *text = text_of(from, i, &size);
         const char *content = i == 0 && s->leading ? "" : " ";
-        SLAO_TRY(slao_bytes_add_replaced(&to->bytes, text, size, s->pattern, content));
+        SLAO_TRY(slao_bytes_add_replaced(&to->bytes, text, size, s->texts.pattern, content));
         SLAO_TRY(end_text(to));
     }
     return SLAO_OK;
@@ -172,13 +172,7 @@ static slao_status add_step(slao_detokenizer *d, step s, const char *pattern, co
         return slao_fail(SLAO_BAD_INPUT, "a decoder after ByteLevel, or after Fuse but for Strip, "
                                          "is not supported");
     SLAO_TRY(slao_grow(&d->steps, &d->capacity, d->n_steps + 1, sizeof *d->steps));
-    if (pattern)
-        SLAO_TRY(slao_copy_text(&s.pattern, pattern));
-    slao_status status = content ? slao_copy_text(&s.content, content) : SLAO_OK;
-    if (status != SLAO_OK) {
-        free(s.pattern);
-        return status;
-    }
+    SLAO_TRY(slao_replacement_copy(&s.texts, pattern, content));
     d->fused = d->fused || s.run == run_fuse;
     d->steps[d->n_steps++] = s;
     return SLAO_OK;

@@ -12,7 +12,7 @@ typedef struct step step;
 struct step {
     /* Appends the changed text, or sets *same where nothing changes. */
     slao_status (*run)(const step *s, const char *text, size_t size, slao_bytes *to, bool *same);
-    char *pattern, *content; /* NULL where a step has none */
+    slao_replacement texts;
 };
 
 struct slao_normalizer {
@@ -27,10 +27,8 @@ slao_status slao_normalizer_new(slao_normalizer **normalizer) {
 void slao_normalizer_free(slao_normalizer *n) {
     if (!n)
         return;
-    for (size_t i = 0; i < n->n_steps; i++) {
-        free(n->steps[i].pattern);
-        free(n->steps[i].content);
-    }
+    for (size_t i = 0; i < n->n_steps; i++)
+        slao_replacement_free(&n->steps[i].texts);
     free(n->steps);
     free(n);
 }
@@ -47,26 +45,21 @@ static slao_status run_prepend(const step *s, const char *text, size_t size, sla
     *same = size == 0;
     if (*same)
         return SLAO_OK;
-    SLAO_TRY(slao_bytes_add(to, s->content, strlen(s->content)));
+    SLAO_TRY(slao_bytes_add(to, s->texts.content, strlen(s->texts.content)));
     return slao_bytes_add(to, text, size);
 }
 
 static slao_status run_replace(const step *s, const char *text, size_t size, slao_bytes *to,
                                bool *same) {
-    *same = !memmem(text, size, s->pattern, strlen(s->pattern));
-    return *same ? SLAO_OK : slao_bytes_add_replaced(to, text, size, s->pattern, s->content);
+    *same = !memmem(text, size, s->texts.pattern, strlen(s->texts.pattern));
+    return *same ? SLAO_OK
+                 : slao_bytes_add_replaced(to, text, size, s->texts.pattern, s->texts.content);
 }
 
 /* Appends a step, with copies of its texts. */
 static slao_status add_step(slao_normalizer *n, step s, const char *pattern, const char *content) {
     SLAO_TRY(slao_grow(&n->steps, &n->capacity, n->n_steps + 1, sizeof *n->steps));
-    if (pattern)
-        SLAO_TRY(slao_copy_text(&s.pattern, pattern));
-    slao_status status = content ? slao_copy_text(&s.content, content) : SLAO_OK;
-    if (status != SLAO_OK) {
-        free(s.pattern);
-        return status;
-    }
+    SLAO_TRY(slao_replacement_copy(&s.texts, pattern, content));
     n->steps[n->n_steps++] = s;
     return SLAO_OK;
 }
