@@ -48,7 +48,8 @@ echo "== while it runs, then killed: dead, with the counts of the journal"
 steps=$("$SLAO" plan "$work/spec.json" --json | "$python" -c 'import json, sys
 shared = json.load(sys.stdin)["with_sharing"]
 print(sum(shared[kind] for kind in ("finetune", "merge", "evaluate")))')
-start
+long=(--set train.epochs=24) # several times what it takes to look
+start "${long[@]}"
 wait_for '[ -e "$store/status.json" ] && [ "$(at counts done)" -ge 1 ] && [ "$(at counts running)" -ge 1 ]'
 is running state
 expect 0 "$SLAO" status "$out"
@@ -69,7 +70,7 @@ says '^dead: '
 
 echo "== drained: the watcher ends with 75, as the sweep"
 before=$(at counts done)
-start
+start "${long[@]}"
 wait_for '[ "$(at state)" = running ]'
 timeout 100 "$SLAO" status "$out" --watch >"$work/watch.out" &
 watcher=$!
