@@ -359,7 +359,7 @@ static slao_status parse_and_run(int argc, char **argv, bool train) {
                               "exact, generate, rank, rouge_l (what fits the task)", &c.score.score,
                               false},
         train ? (slao_option){"--micro-tokens", NULL, SLAO_OPTION_INTEGER, "N",
-                              "rows of a micro-batch, as train.micro_tokens (768)",
+                              "rows of a micro-batch, as train.micro_tokens (448)",
                               &c.train.micro_tokens, false}
               : (slao_option){0},
         train ? (slao_option){"--checkpointing", NULL, SLAO_OPTION_TEXT, "WHEN",

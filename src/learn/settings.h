@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /* The default: few enough for memory (docs/performance.md), enough for products at full speed. */
-enum { SLAO_MICRO_TOKENS = 768 };
+enum { SLAO_MICRO_TOKENS = 448 };
 
 typedef struct {
     int64_t epochs;

@@ -51,6 +51,8 @@ print(sum(shared[kind] for kind in ("finetune", "merge", "evaluate")))')
 long=(--set train.epochs=24) # several times what it takes to look
 start "${long[@]}"
 wait_for '[ -e "$store/status.json" ] && [ "$(at counts done)" -ge 1 ] && [ "$(at counts running)" -ge 1 ]'
+held_by=$(holder)
+kill -STOP "$held_by" # so that it is not done before all is looked at
 is running state
 expect 0 "$SLAO" status "$out"
 says '^state +running for [0-9].* s$'
@@ -58,7 +60,7 @@ says '^steps +[1-9][0-9]* of [0-9]+ done'
 says '^rank 0 +(finetune|evaluate|merge|waits)'
 says '^rank 1 '
 [ "$(at counts steps)" -eq "$steps" ] || fail "steps"
-kill -KILL "$(holder)"
+kill -KILL "$held_by"
 wait "$pid" && fail "mpirun returned 0 after a kill"
 is dead state
 is "$(grep -c '"event":"done"' "$store/journal.jsonl")" counts done
