@@ -53,6 +53,10 @@ static void test_arena_reuses_memory(void **state) {
     assert_ok(slao_arena_take(arena, &large, 5, 1 << 20));
     memset(large, 1, 5 << 20);
     assert_int_equal((uintptr_t)large % 64, 0);
+    /* What is held now has a fourth that is no multiple of 64, which no chunk may be of. */
+    assert_ok(slao_arena_take(arena, &large, (5 << 20) + 64, 1));
+    assert_ok(slao_arena_take(arena, &large, 100, 1));
+    assert_int_equal((uintptr_t)large % 64, 0);
     slao_arena_free(arena);
 }
 
