@@ -146,7 +146,8 @@ static slao_status open_folder(slao_shards *shards, const char *folder) {
         free(index);
         return slao_fail(SLAO_BAD_INPUT,
                          "%s is missing, and so is model.safetensors.index.json: slao reads a "
-                         "model's weights from these (or a GGUF file in place of the folder %s)",
+                         "model's weights from these, which transformers' save_pretrained writes "
+                         "(or a GGUF file in place of the folder %s)",
                          shards->path, folder);
     }
     free(shards->path);

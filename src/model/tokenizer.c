@@ -26,8 +26,19 @@ static bool ends_with(const char *text, const char *end) {
 
 /* The file that holds the tokenizer under `path`; the caller frees *file. */
 static slao_status find_file(char **file, const char *path) {
-    return slao_is_folder(path) ? slao_join_path(file, path, "tokenizer.json")
-                                : slao_copy_text(file, path);
+    if (!slao_is_folder(path))
+        return slao_copy_text(file, path);
+    SLAO_TRY(slao_join_path(file, path, "tokenizer.json"));
+    if (slao_is_file(*file))
+        return SLAO_OK;
+    slao_status status =
+        slao_fail(SLAO_BAD_INPUT,
+                  "%s is missing: in Python, transformers.AutoTokenizer.from_pretrained(folder)"
+                  ".save_pretrained(folder) writes it",
+                  *file);
+    free(*file);
+    *file = NULL;
+    return status;
 }
 
 static slao_status read_from(slao_tokenizer *t, const char *path) {
