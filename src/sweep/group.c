@@ -60,8 +60,9 @@ static void sum_values(const slao_group *group, float *values, size_t count) {
     size_t part = (size_t)(to - from);
     SLAO_MPI(MPI_Alltoallv(values, group->counts, group->offsets, MPI_FLOAT, group->buffer,
                            group->buffer_counts, group->buffer_offsets, MPI_FLOAT, group->members));
-    memcpy(values + from, group->buffer, part * sizeof *values);
-    for (size_t m = 1; m < (size_t)group->team.size; m++)
+    if (part > 0) /* of fewer values than members, some have none, and no buffer */
+        memcpy(values + from, group->buffer, part * sizeof *values);
+    for (size_t m = 1; part > 0 && m < (size_t)group->team.size; m++)
         slao_vec()->add(values + from, group->buffer + m * part, part);
     SLAO_MPI(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_FLOAT, values, group->counts, group->offsets,
                             MPI_FLOAT, group->members));
