@@ -36,7 +36,7 @@ def draw_measures(spread: pd.DataFrame) -> Figure:
     axes.set_yticks(range(len(settings)), names)
     axes.set_ylim(len(settings) - 0.5, -0.5)
     axes.set_xlim(left=0)
-    axes.set_xlabel("difference between task orders, points")
+    axes.set_xlabel("best − worst order, points")
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=style.LIGHT, linewidth=0.5)
     axes.set_axisbelow(True)
