@@ -21,6 +21,12 @@ start() { # in a group of processes of its own; the tests do not touch another's
     >"$work/sweep.stdout" 2>"$work/stderr" &
   pid=$!
 }
+events() { { grep -cs "\"event\":\"$1\"" "$store/journal.jsonl" || echo 0; } | head -n 1; }
+stop_after() { # EVENT NUMBER: stops the ranks once there are so many, to look at them in peace; leaves $ranks
+  wait_for "[ \$(events $1) -ge $2 ]"
+  mapfile -t ranks < <(pgrep -P "$pid")
+  kill -STOP "${ranks[@]}"
+}
 holder() { sed 's/.*"pid":\([0-9]*\).*/\1/' "$store/lock"; }
 
 "$python" "$SLAO_SOURCE/tests/make_small_model.py" "$work/model"
@@ -48,22 +54,20 @@ echo "== while it runs, then killed: dead, with the counts of the journal"
 steps=$("$SLAO" plan "$work/spec.json" --json | "$python" -c 'import json, sys
 shared = json.load(sys.stdin)["with_sharing"]
 print(sum(shared[kind] for kind in ("finetune", "merge", "evaluate")))')
-long=(--set train.epochs=24) # several times what it takes to look
-start "${long[@]}"
-wait_for '[ -e "$store/status.json" ] && [ "$(at counts done)" -ge 1 ] && [ "$(at counts running)" -ge 1 ]'
-held_by=$(holder)
-kill -STOP "$held_by" # so that it is not done before all is looked at
+start
+stop_after done 1
 is running state
+[ "$(at counts done)" -ge 1 ] || fail "none is done"
 expect 0 "$SLAO" status "$out"
 says '^state +running for [0-9].* s$'
 says '^steps +[1-9][0-9]* of [0-9]+ done'
 says '^rank 0 +(finetune|evaluate|merge|waits)'
 says '^rank 1 '
 [ "$(at counts steps)" -eq "$steps" ] || fail "steps"
-kill -KILL "$held_by"
+kill -KILL "$(holder)"
 wait "$pid" && fail "mpirun returned 0 after a kill"
 is dead state
-is "$(grep -c '"event":"done"' "$store/journal.jsonl")" counts done
+is "$(events done)" counts done
 is 0 counts running
 expect 0 "$SLAO" status "$out"
 says '^state +dead .*the same command goes on$'
@@ -72,11 +76,14 @@ says '^dead: '
 
 echo "== drained: the watcher ends with 75, as the sweep"
 before=$(at counts done)
-start "${long[@]}"
-wait_for '[ "$(at state)" = running ]'
+started=$(events started)
+start
+stop_after started $((started + 1))
+is running state
 timeout 100 "$SLAO" status "$out" --watch >"$work/watch.out" &
 watcher=$!
 kill -USR1 "$pid"
+kill -CONT "${ranks[@]}"
 code=0
 wait "$watcher" || code=$?
 [ "$code" -eq 75 ] || fail "the watcher ended with $code"
