@@ -84,26 +84,42 @@ static slao_status write_journal(const slao_chronicle *chronicle, const slao_eve
 
 /* ---- Logs of failures ---- */
 
-/* Adds a try to the log; *path, which the caller frees, is where it is. */
-static slao_status write_log(const slao_chronicle *chronicle, const slao_event *event,
-                             char **path) {
+static slao_status add_to_log(const slao_chronicle *chronicle, const slao_event *event,
+                              const char *from, const char *to) {
     char name[NAME_SIZE], time_text[SLAO_TIME_TEXT], *text = NULL, *before = NULL;
     name_step((void *)(uintptr_t)chronicle, event->step, name, sizeof name);
     slao_time_text(time_text);
-    SLAO_TRY(slao_store_log_path(chronicle->parts.store,
-                                 chronicle->parts.plan->steps[event->step].key, path));
-    slao_status status = SLAO_OK;
-    if (slao_is_file(*path))
-        status = slao_read_text(&before, NULL, *path);
+    slao_status status = slao_is_file(from) ? slao_read_text(&before, NULL, from) : SLAO_OK;
     if (status == SLAO_OK)
         status =
             slao_format(&text, "%s%s: %s, on rank %d (%s), after %.1f s:\n    %s\n",
                         before ? before : "", time_text, name, event->rank,
                         chronicle->parts.ranks->hosts[event->rank], event->seconds, event->message);
     if (status == SLAO_OK)
-        status = slao_write_file(*path, text, strlen(text));
+        status = slao_write_file(to, text, strlen(text));
     free(before);
     free(text);
+    return status;
+}
+
+/* Adds a try to the log of a step that has failed for good, or to the tries of one that has not;
+ * *path, which the caller frees, is where that is. */
+static slao_status write_log(const slao_chronicle *chronicle, const slao_event *event,
+                             char **path) {
+    const slao_store *store = chronicle->parts.store;
+    slao_hash key = chronicle->parts.plan->steps[event->step].key;
+    char *log = NULL, *tries = NULL;
+    slao_status status = slao_store_log_path(store, key, &log);
+    if (status == SLAO_OK)
+        status = slao_store_tries_path(store, key, &tries);
+    bool for_good = event->kind == SLAO_EVENT_FAILED;
+    if (status == SLAO_OK)
+        status =
+            add_to_log(chronicle, event, slao_is_file(tries) ? tries : log, for_good ? log : tries);
+    if (status == SLAO_OK && for_good)
+        unlink(tries); /* they are in the log now */
+    *path = for_good ? log : tries;
+    free(for_good ? tries : log);
     return status;
 }
 

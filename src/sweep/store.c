@@ -113,6 +113,10 @@ slao_status slao_store_log_path(const slao_store *store, slao_hash key, char **p
     return key_path(store, path, "logs", key, ".log");
 }
 
+slao_status slao_store_tries_path(const slao_store *store, slao_hash key, char **path) {
+    return key_path(store, path, "logs", key, ".tries");
+}
+
 bool slao_store_has(const slao_store *store, slao_hash key) {
     char *path;
     if (key_path(store, &path, "steps", key, ".json") != SLAO_OK)

@@ -5,7 +5,8 @@
  *                              adapter_config.json and adapter_model.safetensors, written before
  *                              the record
  *   STORE/checkpoints/KEY      a training under way (sweep/savepoint.h)
- *   STORE/logs/KEY.log         why a step failed
+ *   STORE/logs/KEY.log         why a step failed for good: it runs again only if it is asked for
+ *   STORE/logs/KEY.tries       why it did not come to its end when it was run, but may yet
  *   STORE/specs/NAME.json      a sweep over this store, by its name (sweep/archive.h)
  *   STORE/journal.jsonl        events, a line each (sweep/journal.h)
  *   STORE/lock                 who works in this store (sweep/lock.h)
@@ -67,11 +68,12 @@ slao_status slao_store_get_spec(const slao_store *store, const char *name, cJSON
                                 char **path);
 
 /* STORE/checkpoints/KEY, STORE/adapters/KEY, the folder in it of what is evaluated instead
- * (continual/tuning.h), and STORE/logs/KEY.log; the caller frees *path. */
+ * (continual/tuning.h), STORE/logs/KEY.log and STORE/logs/KEY.tries; the caller frees *path. */
 slao_status slao_store_checkpoint_path(const slao_store *store, slao_hash key, char **path);
 slao_status slao_store_adapter_path(const slao_store *store, slao_hash key, char **path);
 slao_status slao_store_evaluated_path(const slao_store *store, slao_hash key, char **path);
 slao_status slao_store_log_path(const slao_store *store, slao_hash key, char **path);
+slao_status slao_store_tries_path(const slao_store *store, slao_hash key, char **path);
 
 /* Appends one event ({"event": ..., "time": ..., ...}) to the journal and fsyncs it. Only who holds
  * the lock may: SLAO_BROKEN once it is another's. */

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # slao sweep's options on a small random model: a drain and the time limit stop trainings at savepoints, from which they
 # go on bit for bit, also after kill -9 and beside damaged ones; shards are collected; failed steps are retried, kept from
-# running again, and run again by --only; usage errors come once.
+# running again, and run again by --only, but not the step of a lost rank; usage errors come once.
 set -euo pipefail
 python=$SLAO_SOURCE/build/python/bin/python
 work=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d) # thousands of small files are synced: memory is quick
@@ -101,6 +101,20 @@ grep -q -- "--only failed" "$work/stderr" || fail "no word of --only failed"
 expect 0 "${bad[@]}" --only missing
 expect 1 "${bad[@]}" --only failed
 [ "$(events failed)" -eq 2 ] || fail "--only failed did not run what failed"
+
+echo "== a rank that is lost ends the run, but no step has failed: the same command goes on"
+seen() { grep -qs "\"event\":\"$1\".*\"rank\":1" "$work/lost.store/journal.jsonl"; }
+SLAO_LEASE_SECONDS=2 timeout -k 2 120 "${mpi[@]}" "$SLAO" sweep "$work/spec.json" -o "$work/lost.h5" >/dev/null 2>"$work/stderr" &
+limit=$!
+for _ in $(seq 1000); do seen started && break; sleep 0.05; done
+parent=$(sed 's/.*) . \([0-9]*\) .*/\1/' "/proc/$(sed 's/.*"pid":\([0-9]*\).*/\1/' "$work/lost.store/lock")/stat")
+other=$(pgrep -P "$parent" | grep -vwe "$(sed 's/.*"pid":\([0-9]*\).*/\1/' "$work/lost.store/lock")")
+kill -STOP "$other"
+wait $limit && fail "a sweep that lost a rank ended with 0"
+kill -KILL "$other" 2>/dev/null || true # where mpirun was ended first
+seen returned || fail "the step of the lost rank is not told to run again"
+expect 0 "${mpi[@]}" "$SLAO" sweep "$work/spec.json" -o "$work/lost.h5"
+same "after the loss of a rank"
 
 echo "== usage errors come once, a dry run too"
 expect 2 "${mpi[@]}" "$SLAO" sweep "$work/spec.json" --bogus
