@@ -20,15 +20,6 @@ static slao_status number_or_nan(const cJSON *record, const char *key, double *v
     return SLAO_OK;
 }
 
-static slao_status keep_text(slao_arena *arena, const char **text) {
-    char *copy;
-    size_t size = strlen(*text) + 1;
-    SLAO_TRY(slao_arena_take(arena, &copy, size, 1));
-    memcpy(copy, *text, size);
-    *text = copy;
-    return SLAO_OK;
-}
-
 static const slao_json_field record_fields[] = {
     {"started", SLAO_JSON_TEXT, offsetof(slao_step_outcome, started), true, 0, 0},
     {"mpi_rank", SLAO_JSON_INTEGER, offsetof(slao_step_outcome, mpi_rank), true, 0, 0},
@@ -55,8 +46,8 @@ static slao_status read_facts(slao_step_outcome *outcome, const cJSON *record, s
         return slao_fail(SLAO_BAD_INPUT, "an evaluation without a score");
     if (kind != SLAO_STEP_EVALUATE && !*outcome->adapter_hash)
         return slao_fail(SLAO_BAD_INPUT, "an adapter without an adapter_hash");
-    SLAO_TRY(keep_text(arena, &outcome->started));
-    return keep_text(arena, &outcome->adapter_hash);
+    SLAO_TRY(slao_arena_copy_text(arena, &outcome->started, outcome->started));
+    return slao_arena_copy_text(arena, &outcome->adapter_hash, outcome->adapter_hash);
 }
 
 /* --- where they were computed --- */
@@ -101,7 +92,8 @@ static slao_status read_origin(slao_outcome *outcome, const cJSON *record, int64
         at--;
     if (at < 0) {
         for (int i = 0; origin_texts(&origin, i); i++)
-            SLAO_TRY(keep_text(outcome->arena, origin_texts(&origin, i)));
+            SLAO_TRY(slao_arena_copy_text(outcome->arena, origin_texts(&origin, i),
+                                          *origin_texts(&origin, i)));
         at = outcome->n_origins;
         SLAO_TRY(slao_grow(&outcome->origins, &outcome->origins_capacity, (size_t)at + 1,
                            sizeof *outcome->origins));

@@ -2,12 +2,12 @@
  * bit, after a kill or a drain.
  *
  *   STORE/checkpoints/KEY
- *     a line of JSON   key, n_values, n_norms, extra (0 or 1), steps, total_steps, tokens, seconds,
- *                      machine
+ *     a line of JSON   key, n_values, n_norms, extra (0 or 1), steps, total_steps, tokens,
+ *                      seconds, machine
  *     float32          the adapter's values, then both moments of the optimiser
  *     float64          the losses of `steps` optimiser steps, and the extra ones if there are;
- *                      n_norms sums of gradient norms by site, and those of A and of B over
- *                      all sites
+ *                      n_norms sums of gradient norms by site, and those of A and of B over all
+ *                      sites
  *     32 hex digits    the hash of all before it
  *
  * Numbers are in the byte order of the machine (a step of another order has another hash). The file
