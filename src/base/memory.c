@@ -1,5 +1,6 @@
 #include "base/memory.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -134,8 +135,7 @@ slao_status slao_arena_take(slao_arena *arena, void *pointer, size_t count, size
                            sizeof *arena->chunks));
         /* All that was ever taken, for an arena that begins anew; else a part of what is held, so
          * that chunks stay few. What is not used of a chunk takes no memory. */
-        size_t chunk_size =
-            arena->n_chunks ? arena->held / 4 / ALIGNMENT * ALIGNMENT : arena->most;
+        size_t chunk_size = arena->n_chunks ? arena->held / 4 / ALIGNMENT * ALIGNMENT : arena->most;
         chunk_size = chunk_size > CHUNK ? chunk_size : CHUNK;
         chunk_size = bytes > chunk_size ? bytes : chunk_size;
         void *memory = take_memory(chunk_size);
@@ -174,4 +174,18 @@ void slao_arena_return(slao_arena *arena, slao_arena_mark mark) {
 
 size_t slao_arena_most(const slao_arena *arena) {
     return arena->most;
+}
+
+double slao_memory_peak(void) {
+    FILE *file = fopen("/proc/self/status", "r");
+    if (!file)
+        return NAN;
+    double kib = NAN;
+    char line[256];
+    while (isnan(kib) && fgets(line, sizeof line, file)) {
+        if (sscanf(line, "VmHWM: %lf kB", &kib) != 1)
+            kib = NAN;
+    }
+    fclose(file);
+    return kib * 1024;
 }

@@ -48,4 +48,8 @@ void slao_arena_return(slao_arena *arena, slao_arena_mark mark);
 /* The most bytes that were taken at a time so far. */
 size_t slao_arena_most(const slao_arena *arena);
 
+/* The most memory in bytes that this program has held at a time (its resident set); NaN where the
+ * system does not tell. Not getrusage's: that of a child begins with what its parent held. */
+double slao_memory_peak(void);
+
 #endif

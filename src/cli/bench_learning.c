@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 typedef struct {
     const char *model, *adapter, *weights, *tasks;
@@ -274,13 +273,9 @@ static slao_status describe(const bench *b) {
 
 /* The peak of this process, and what it is made of. */
 static slao_status report_memory(const bench *b) {
-    struct rusage usage;
     size_t weights;
-    if (getrusage(RUSAGE_SELF, &usage) != 0)
-        return slao_fail_errno(SLAO_BROKEN, "the system does not tell how much memory was used");
     SLAO_TRY(slao_model_bytes(b->loaded->model, &weights));
-    double peak = (double)usage.ru_maxrss * 1024,
-           activations = (double)slao_pass_bytes(b->loaded->pass);
+    double peak = slao_memory_peak(), activations = (double)slao_pass_bytes(b->loaded->pass);
     const char *where =
         slao_weights_names[b->loaded->model->file ? SLAO_WEIGHTS_FILE : SLAO_WEIGHTS_FP32];
     double rest = peak - (double)weights - activations;
@@ -359,7 +354,7 @@ static slao_status parse_and_run(int argc, char **argv, bool train) {
                               "exact, generate, rank, rouge_l (what fits the task)", &c.score.score,
                               false},
         train ? (slao_option){"--micro-tokens", NULL, SLAO_OPTION_INTEGER, "N",
-                              "rows of a micro-batch, as train.micro_tokens (448)",
+                              "rows of a micro-batch, as train.micro_tokens (352)",
                               &c.train.micro_tokens, false}
               : (slao_option){0},
         train ? (slao_option){"--checkpointing", NULL, SLAO_OPTION_TEXT, "WHEN",

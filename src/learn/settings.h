@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /* The default: few enough for memory (docs/performance.md), enough for products at full speed. */
-enum { SLAO_MICRO_TOKENS = 448 };
+enum { SLAO_MICRO_TOKENS = 352 };
 
 typedef struct {
     int64_t epochs;

@@ -13,7 +13,7 @@ const char slao_fields_defaults[] =
     "\"train\": {\"epochs\": 1, \"batch_size\": 8, \"accumulation\": 1, \"max_length\": 512,"
     " \"optimizer\": \"adamw\", \"learning_rate\": 1e-4, \"weight_decay\": 0,"
     " \"schedule\": \"constant\", \"warmup_steps\": 0, \"clip_norm\": 1,"
-    " \"micro_tokens\": 448, \"checkpointing\": \"auto\", \"linearisation_samples\": 0},"
+    " \"micro_tokens\": 352, \"checkpointing\": \"auto\", \"linearisation_samples\": 0},"
     "\"evaluate\": {\"when\": \"every_task\", \"tasks\": \"all\", \"max_new_tokens\": 50,"
     " \"references\": []},"
     "\"weights\": \"auto\",\"ranks_per_trial\": 1,"

@@ -23,11 +23,8 @@ void slao_hash_train(slao_hasher *hasher, const slao_train_settings *train) {
     slao_hash_text(hasher, train->schedule);
     slao_hash_integer(hasher, train->warmup_steps);
     slao_hash_real(hasher, train->clip_norm);
-    if (train->micro_tokens != SLAO_MICRO_TOKENS) { /* so that ids of older trials stay the same */
-        slao_hash_text(hasher, "micro_tokens");
-        slao_hash_integer(hasher, train->micro_tokens);
-    }
-    if (train->linearisation_samples) { /* likewise */
+    slao_hash_integer(hasher, train->micro_tokens);
+    if (train->linearisation_samples) { /* so that ids of trials without them stay the same */
         slao_hash_text(hasher, "linearisation_samples");
         slao_hash_integer(hasher, train->linearisation_samples);
     }

@@ -9,7 +9,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 /* Makes room for `count` adapters at a time; it is never made smaller. */
 static slao_status keep_adapters(slao_workbench *bench, size_t count) {
@@ -150,11 +149,6 @@ size_t slao_workbench_bytes_of_all(const slao_workbench_adapters *list) {
     return bytes;
 }
 
-static double peak_memory_bytes(void) {
-    struct rusage usage;
-    return getrusage(RUSAGE_SELF, &usage) == 0 ? (double)usage.ru_maxrss * 1024 : NAN;
-}
-
 static slao_status (*const run_kind[SLAO_N_STEP_KINDS])(slao_workbench *, const slao_step *,
                                                         cJSON *, int64_t *) = {
     [SLAO_STEP_FINETUNE] = slao_workbench_finetune,
@@ -202,7 +196,7 @@ static slao_status run_recorded(slao_workbench *bench, const slao_step *step, cJ
     double seconds = bench->seconds_before + slao_seconds() - bench->begun;
     SLAO_TRY(slao_json_add_real(record, "seconds", seconds));
     SLAO_TRY(slao_json_add_real(record, "tokens", (double)cost->tokens));
-    SLAO_TRY(slao_json_add_real(record, "peak_memory_bytes", peak_memory_bytes()));
+    SLAO_TRY(slao_json_add_real(record, "peak_memory_bytes", slao_memory_peak()));
     if (!slao_team_leads(bench->parts.team))
         return SLAO_OK;
     SLAO_TRY(slao_store_put(bench->parts.store, step->key, record));

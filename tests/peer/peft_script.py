@@ -10,7 +10,6 @@ time is that of the loop alone: loading and tokenising are left out."""
 import argparse
 import json
 import pathlib
-import resource
 import string
 import time
 
@@ -81,6 +80,12 @@ def score(model, tokenizer, examples):
             "tokens": sum(len(prompt) for prompt, _, _ in examples)}
 
 
+def peak_memory():
+    """Bytes; not resource.getrusage's, which for a child begins with what its parent held."""
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["train", "eval"])
@@ -102,5 +107,5 @@ if __name__ == "__main__":
     result = (train if given.what == "train" else score)(model, tokenizer, examples)
     result |= {"examples": len(examples), "torch": torch.__version__, "transformers": transformers.__version__,
                "peft": peft.__version__,
-               "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+               "peak_memory_bytes": peak_memory()}
     print(json.dumps(result))

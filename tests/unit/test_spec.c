@@ -368,7 +368,7 @@ static void test_ids_follow_settings_alone(void **state) {
                                        "store=elsewhere",
                                        "evaluate.when=end",
                                        "evaluate.references=[\"base\"]",
-                                       "train.micro_tokens=448",
+                                       "train.micro_tokens=352",
                                        "train.checkpointing=on",
                                        "weights=file",
                                        "sweep.order=[[\"AGNEWS\", \"Amazon\"]]"};
