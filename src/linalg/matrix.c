@@ -49,6 +49,7 @@ static void multiply_block(const product *p, block at, int64_t from, int64_t dep
     const float *a = p->a.values + at.row * a_stride + from * a_step;
     const float *b = p->b.values + from * b_stride;
     bool unpacked = reads_unpacked(p);
+    SLAO_INVARIANT(depth <= MOST_DEPTH && kernels->packed <= MOST_PACKED);
     for (int64_t j = at.column; j < end; j += kernels->packed) {
         int64_t columns = least(end - j, kernels->packed);
         if (!unpacked)

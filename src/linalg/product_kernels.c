@@ -11,6 +11,7 @@ enum { TILE_ROWS = 8, TILE_VECTORS = 3, PACKED = 192 };
 enum { TILE_ROWS = 6, TILE_VECTORS = 2, PACKED = 128 };
 #endif
 enum { COLUMNS = TILE_VECTORS * LANES };
+_Static_assert(PACKED % COLUMNS == 0, "what is packed is whole panels");
 
 static inline size_t least(size_t a, size_t b) {
     return a < b ? a : b;

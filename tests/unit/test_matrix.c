@@ -56,6 +56,17 @@ static void test_transposed_products(void **state) {
 typedef void product_function(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n,
                               int64_t k, float alpha, float beta);
 
+/* Entry i, j of a product of depth k in fp64; a is m x k, or stored as its transpose (not a_rows), b
+ * likewise k x n (b_rows: as its transpose). */
+static double entry(const float *x, bool a_rows, int64_t m, const float *y, bool b_rows, int64_t n,
+                    int64_t k, int64_t i, int64_t j) {
+    double sum = 0;
+    for (int64_t l = 0; l < k; l++)
+        sum +=
+            (double)x[a_rows ? i * k + l : l * m + i] * (double)y[b_rows ? j * k + l : l * n + j];
+    return sum;
+}
+
 /* Results so wide that they are cut into pieces, the last of them narrower: the sums are right, and
  * the same bits by any number of threads. a_rows, b_rows: are a and b stored with m and n rows? */
 static void check_wide(product_function *multiply, int64_t m, int64_t n, bool a_rows, bool b_rows) {
@@ -76,11 +87,8 @@ static void check_wide(product_function *multiply, int64_t m, int64_t n, bool a_
     assert_ok(slao_threads_set(1));
     for (int64_t i = 0; i < m; i++) {
         for (int64_t j = 0; j < n; j++) {
-            double sum = 0;
-            for (int64_t l = 0; l < DEPTH; l++)
-                sum += (double)x[a_rows ? i * DEPTH + l : l * m + i] *
-                       (double)y[b_rows ? j * DEPTH + l : l * n + j];
-            assert_near((double)first[i * n + j], sum, 1e-5);
+            assert_near((double)first[i * n + j], entry(x, a_rows, m, y, b_rows, n, DEPTH, i, j),
+                        1e-5);
         }
     }
 }
@@ -115,10 +123,7 @@ static void check_deep(product_function *multiply, int64_t n, bool a_rows, bool 
     assert_memory_equal(all, some, (size_t)(FEW * n) * sizeof *all);
     for (int64_t i = 0; i < M; i++) {
         for (int64_t j = 0; j < n; j++) {
-            double sum = 0;
-            for (int64_t l = 0; l < DEPTH; l++)
-                sum += (double)x[a_rows ? i * DEPTH + l : l * M + i] *
-                       (double)y[b_rows ? j * DEPTH + l : l * n + j];
+            double sum = entry(x, a_rows, M, y, b_rows, n, DEPTH, i, j);
             assert_near((double)all[i * n + j], 0.5 * sum + 2 * (double)old[i * n + j], 1e-4);
         }
     }
