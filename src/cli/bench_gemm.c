@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "cli/document.h"
 #include "cli/options.h"
+#include "linalg/bf16.h"
 #include "linalg/matrix.h"
 #include "linalg/threads.h"
 #include "model/checkpoint.h"
@@ -45,28 +46,38 @@ static void by_slao(slao_matrix_out y, slao_matrix x, slao_matrix weight, int64_
     (forward ? slao_multiply_transposed : slao_multiply)(y, x, weight, rows, n, k, 1, 0);
 }
 
+static void by_bf16(slao_matrix_out y, slao_matrix x, slao_matrix weight, int64_t rows, int64_t n,
+                    int64_t k, bool forward) {
+    (forward ? slao_multiply_transposed_bf16 : slao_multiply_bf16)(y, x, weight, rows, n, k, 1, 0);
+}
+
+static int ways_here(void) {
+    return slao_bf16() ? SLAO_PRODUCT_WAYS : SLAO_BY_BF16;
+}
+
 typedef void product_function(slao_matrix_out y, slao_matrix x, slao_matrix weight, int64_t rows,
                               int64_t n, int64_t k, bool forward);
 
 /* Seconds of the median of some runs of each, in turn. */
 static slao_status time_product(int64_t rows, slao_product_rate *rate, bool forward,
                                 double seconds[SLAO_PRODUCT_WAYS]) {
-    static product_function *const ways[SLAO_PRODUCT_WAYS] = {by_blas, by_slao};
+    static product_function *const ways[SLAO_PRODUCT_WAYS] = {by_blas, by_slao, by_bf16};
     double runs[SLAO_PRODUCT_WAYS][RUNS];
     int64_t n = rate->n, k = rate->k;
+    int n_ways = ways_here();
     float *x = NULL, *weight = NULL, *y = NULL;
     slao_status status = slao_allocate(&x, (size_t)(rows * k), sizeof *x);
     if (status == SLAO_OK)
         status = slao_allocate(&weight, (size_t)(n * k), sizeof *weight);
     if (status == SLAO_OK)
         status = slao_allocate(&y, (size_t)(rows * n), sizeof *y);
-    for (int i = 0; status == SLAO_OK && i < RUNS * SLAO_PRODUCT_WAYS; i++) {
+    for (int i = 0; status == SLAO_OK && i < RUNS * n_ways; i++) {
         double begin = slao_seconds();
-        ways[i % SLAO_PRODUCT_WAYS]((slao_matrix_out){y, n}, (slao_matrix){x, k},
-                                    (slao_matrix){weight, forward ? k : n}, rows, n, k, forward);
-        runs[i % SLAO_PRODUCT_WAYS][i / SLAO_PRODUCT_WAYS] = slao_seconds() - begin;
+        ways[i % n_ways]((slao_matrix_out){y, n}, (slao_matrix){x, k},
+                         (slao_matrix){weight, forward ? k : n}, rows, n, k, forward);
+        runs[i % n_ways][i / n_ways] = slao_seconds() - begin;
     }
-    for (int way = 0; status == SLAO_OK && way < SLAO_PRODUCT_WAYS; way++) {
+    for (int way = 0; status == SLAO_OK && way < n_ways; way++) {
         qsort(runs[way], RUNS, sizeof **runs, by_size);
         seconds[way] = runs[way][RUNS / 2];
         rate->gflops[way] = operations(rows, rate) / seconds[way] / 1e9;
@@ -95,17 +106,18 @@ slao_status slao_measure_products(const slao_model_config *config, int64_t rows,
     for (int i = 0; i < SLAO_LAYER_PRODUCTS; i++) {
         bool forward = i % 2 == 0;
         int64_t d_out = layers[i / 2].d_out, d_in = layers[i / 2].d_in;
-        double seconds[SLAO_PRODUCT_WAYS];
+        double seconds[SLAO_PRODUCT_WAYS] = {0};
         rates[i] = (slao_product_rate){.name = layers[i / 2].name,
                                        .direction = forward ? "forward" : "to the input",
                                        .n = forward ? d_out : d_in,
                                        .k = forward ? d_in : d_out};
         SLAO_TRY(time_product(rows, &rates[i], forward, seconds));
         all += operations(rows, &rates[i]);
-        for (int way = 0; way < SLAO_PRODUCT_WAYS; way++)
+        for (int way = 0; way < ways_here(); way++)
             all_seconds[way] += seconds[way];
     }
-    for (int way = 0; way < SLAO_PRODUCT_WAYS; way++)
+    gflops[SLAO_BY_BF16] = 0;
+    for (int way = 0; way < ways_here(); way++)
         gflops[way] = all / all_seconds[way] / 1e9;
     return SLAO_OK;
 }
@@ -122,6 +134,8 @@ static slao_status add_products(cJSON *root, const slao_product_rate *rates) {
         SLAO_TRY(slao_json_add_real(row, "k", (double)rates[i].k));
         SLAO_TRY(slao_json_add_real(row, "blas_gflops", rates[i].gflops[SLAO_BY_BLAS]));
         SLAO_TRY(slao_json_add_real(row, "slao_gflops", rates[i].gflops[SLAO_BY_SLAO]));
+        if (slao_bf16())
+            SLAO_TRY(slao_json_add_real(row, "bf16_gflops", rates[i].gflops[SLAO_BY_BF16]));
     }
     return SLAO_OK;
 }
@@ -136,6 +150,9 @@ static slao_status fill_json(cJSON *root, const slao_machine *machine, int64_t r
         slao_json_add_real(root, "gemm_gflops_per_core", gflops[SLAO_BY_BLAS] / machine->threads));
     SLAO_TRY(
         slao_json_add_real(root, "slao_gflops_per_core", gflops[SLAO_BY_SLAO] / machine->threads));
+    if (slao_bf16())
+        SLAO_TRY(slao_json_add_real(root, "bf16_gflops_per_core",
+                                    gflops[SLAO_BY_BF16] / machine->threads));
     return add_products(root, rates);
 }
 
@@ -154,6 +171,13 @@ static slao_status read_config(const char *model, slao_model_config *config) {
     return SLAO_OK;
 }
 
+static const char *const way_names[SLAO_PRODUCT_WAYS] = {"BLAS", "slao", "bf16"};
+
+static void print_rates(const double *gflops) {
+    for (int way = 0; way < ways_here(); way++)
+        printf(" %9.1f", gflops[way]);
+}
+
 static slao_status run(const char *model, int64_t rows, bool json) {
     slao_model_config config;
     slao_machine machine;
@@ -166,12 +190,17 @@ static slao_status run(const char *model, int64_t rows, bool json) {
         return print_json(&machine, rows, gflops, rates);
     printf("%s; %s; %lld rows, %d thread(s)\n", machine.cpu, machine.blas, (long long)rows,
            machine.threads);
-    printf("  %-40s %9s %9s  GFLOP/s\n", "", "BLAS", "slao");
-    for (int i = 0; i < SLAO_LAYER_PRODUCTS; i++)
-        printf("  %-9s %-13s %6lld x %-6lld  %9.1f %9.1f\n", rates[i].name, rates[i].direction,
-               (long long)rates[i].n, (long long)rates[i].k, rates[i].gflops[SLAO_BY_BLAS],
-               rates[i].gflops[SLAO_BY_SLAO]);
-    printf("  %-40s %9.1f %9.1f\n", "together", gflops[SLAO_BY_BLAS], gflops[SLAO_BY_SLAO]);
+    printf("  %-40s", "GFLOP/s");
+    for (int way = 0; way < ways_here(); way++)
+        printf(" %9s", way_names[way]);
+    for (int i = 0; i < SLAO_LAYER_PRODUCTS; i++) {
+        printf("\n  %-9s %-13s %6lld x %-6lld  ", rates[i].name, rates[i].direction,
+               (long long)rates[i].n, (long long)rates[i].k);
+        print_rates(rates[i].gflops);
+    }
+    printf("\n  %-40s", "together");
+    print_rates(gflops);
+    printf("\n");
     return SLAO_OK;
 }
 

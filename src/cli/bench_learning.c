@@ -18,7 +18,8 @@
 #include <string.h>
 
 typedef struct {
-    const char *model, *adapter, *weights, *tasks;
+    const char *model, *adapter, *tasks;
+    slao_load_options load;
     slao_benchmark_settings benchmark;
     slao_train_settings train;
     slao_score_settings score;
@@ -306,7 +307,7 @@ static slao_status run(const choices *chosen, measure *how) {
     slao_loaded loaded;
     bench b = {.chosen = chosen, .loaded = &loaded, .measure = how};
     double begin = slao_seconds();
-    slao_status status = slao_load(&loaded, chosen->model, chosen->adapter, chosen->weights, true);
+    slao_status status = slao_load(&loaded, chosen->model, chosen->adapter, &chosen->load, true);
     b.ready = slao_seconds() - begin;
     if (status == SLAO_OK && chosen->json)
         status = slao_document_new(&b.root);
@@ -341,7 +342,7 @@ static slao_status parse_and_run(int argc, char **argv, bool train) {
          &c.benchmark.format, false},
         {"--tasks", NULL, SLAO_OPTION_TEXT, "A,B", "tasks, one after another", &c.tasks, true},
         {"--adapter", NULL, SLAO_OPTION_TEXT, "DIR", "PEFT LoRA adapter", &c.adapter, false},
-        SLAO_OPTION_WEIGHTS(&c.weights),
+        SLAO_OPTIONS_OF_MODEL(c.load),
         {"--examples", NULL, SLAO_OPTION_INTEGER, "N", "examples of each task (80)", &c.examples,
          false},
         {"--max-length", NULL, SLAO_OPTION_INTEGER, "N", "longer examples are cut (512)",
@@ -366,7 +367,8 @@ static slao_status parse_and_run(int argc, char **argv, bool train) {
     const slao_usage usage = {
         .usage = train ? "slao bench train --model M --benchmark DIR --tasks A,B [--examples N] "
                          "[--batch-size N] [--max-length N] [--micro-tokens N] "
-                         "[--checkpointing WHEN] [--weights WHERE] [--threads T] [--json]"
+                         "[--checkpointing WHEN] [--weights WHERE] [--matmul-precision P] "
+                         "[--threads T] [--json]"
                        : "slao bench eval --model M --benchmark DIR --tasks A,B [--adapter DIR] "
                          "[--examples N] [--max-length N] [--threads T] [--json]",
         .summary = train ? "Trains a LoRA of rank 8 on q_proj and v_proj for one epoch and tells "

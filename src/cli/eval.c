@@ -11,7 +11,8 @@
 #include <stdlib.h>
 
 typedef struct {
-    const char *model, *adapter, *weights, *task;
+    const char *model, *adapter, *task;
+    slao_load_options load;
     slao_benchmark_settings benchmark;
     slao_score_settings score;
     int64_t max_length;
@@ -86,7 +87,7 @@ static slao_status evaluate(eval_choices *choices) {
     slao_test_set *set = NULL;
     slao_status status = slao_task_load(&task, &choices->benchmark, choices->task);
     if (status == SLAO_OK)
-        status = slao_load(&loaded, choices->model, choices->adapter, choices->weights, true);
+        status = slao_load(&loaded, choices->model, choices->adapter, &choices->load, true);
     if (status == SLAO_OK) {
         if (!choices->score.score)
             choices->score.score = task->score;
@@ -107,7 +108,7 @@ slao_status slao_command_eval(int argc, char **argv) {
     const slao_option options[] = {
         {"--model", NULL, SLAO_OPTION_TEXT, "M", "model folder or GGUF file", &c.model, true},
         {"--adapter", NULL, SLAO_OPTION_TEXT, "DIR", "PEFT LoRA adapter", &c.adapter, false},
-        SLAO_OPTION_WEIGHTS(&c.weights),
+        SLAO_OPTIONS_OF_MODEL(c.load),
         {"--benchmark", NULL, SLAO_OPTION_TEXT, "DIR", "folder of the benchmark", &c.benchmark.path,
          true},
         {"--format", NULL, SLAO_OPTION_TEXT, "NAME", "its layout: cl_benchmark (default), superni",
@@ -130,7 +131,7 @@ slao_status slao_command_eval(int argc, char **argv) {
     const slao_usage usage = {
         .usage = "slao eval --model M [--adapter DIR] --benchmark DIR --task NAME [--format NAME] "
                  "[--limit N] [--score NAME] [--max-new-tokens N] [--max-length N] "
-                 "[--weights WHERE] [--threads T] [--json]",
+                 "[--weights WHERE] [--matmul-precision P] [--threads T] [--json]",
         .summary = "Scores a model, with any PEFT LoRA adapter, on the test set of one task.",
         .example =
             "slao eval --model models/SmolLM2-135M --adapter my-adapter --benchmark CL_Benchmark "

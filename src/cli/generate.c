@@ -93,11 +93,12 @@ static slao_status read_prompt(char **text) {
 }
 
 slao_status slao_command_generate(int argc, char **argv) {
-    const char *model = NULL, *adapter = NULL, *weights = NULL;
+    const char *model = NULL, *adapter = NULL;
+    slao_load_options load_options = {0};
     int64_t max_new_tokens = 50;
     const slao_option options[] = {
         {"--model", NULL, SLAO_OPTION_TEXT, "M", "model folder or GGUF file", &model, true},
-        SLAO_OPTION_WEIGHTS(&weights),
+        SLAO_OPTIONS_OF_MODEL(load_options),
         {"--adapter", NULL, SLAO_OPTION_TEXT, "DIR", "PEFT LoRA adapter", &adapter, false},
         {"--max-new-tokens", NULL, SLAO_OPTION_INTEGER, "N", "tokens to write at the most (50)",
          &max_new_tokens, false},
@@ -106,6 +107,7 @@ slao_status slao_command_generate(int argc, char **argv) {
     };
     const slao_usage usage = {
         .usage = "slao generate --model M [--adapter DIR] [--max-new-tokens N] [--weights WHERE] "
+                 "[--matmul-precision P] "
                  "[--threads T] [PROMPT]",
         .summary = "Writes on after the prompt (standard input without one), always the likeliest "
                    "token, until the\nmodel ends the text.",
@@ -124,7 +126,7 @@ slao_status slao_command_generate(int argc, char **argv) {
     char *prompt = NULL;
     slao_status status = n_arguments ? SLAO_OK : read_prompt(&prompt);
     if (status == SLAO_OK)
-        status = slao_load(&loaded, model, adapter, weights, true);
+        status = slao_load(&loaded, model, adapter, &load_options, true);
     if (status == SLAO_OK && loaded.lora)
         status = slao_lora_view(&pairs, loaded.lora, NULL, &loaded.model->config);
     if (status == SLAO_OK)

@@ -164,10 +164,10 @@ static slao_status run(probe *p, const char *output, int64_t steps, double learn
     return slao_safetensors_write(output, p->items, n_items, NULL, 0);
 }
 
-static slao_status load(probe *p, const char *model, const char *adapter, const char *weights,
-                        const char *tokens) {
+static slao_status load(probe *p, const char *model, const char *adapter,
+                        const slao_load_options *options, const char *tokens) {
     SLAO_TRY(slao_arena_new(&p->arena));
-    SLAO_TRY(slao_load(&p->loaded, model, adapter, weights, false));
+    SLAO_TRY(slao_load(&p->loaded, model, adapter, options, false));
     if (adapter) {
         p->loaded.lora->settings.dropout = 0; /* gradients of the function itself */
         SLAO_TRY(
@@ -178,13 +178,14 @@ static slao_status load(probe *p, const char *model, const char *adapter, const 
 }
 
 slao_status slao_command_probe(int argc, char **argv) {
-    const char *model = NULL, *adapter = NULL, *tokens = NULL, *output = NULL, *weights = NULL;
+    const char *model = NULL, *adapter = NULL, *tokens = NULL, *output = NULL;
+    slao_load_options load_options = {0};
     int64_t steps = 0;
     double learning_rate = 1e-3;
     const slao_option options[] = {
         {"--model", NULL, SLAO_OPTION_TEXT, "M", "model folder or GGUF file", &model, true},
         {"--adapter", NULL, SLAO_OPTION_TEXT, "DIR", "PEFT LoRA adapter", &adapter, false},
-        SLAO_OPTION_WEIGHTS(&weights),
+        SLAO_OPTIONS_OF_MODEL(load_options),
         {"--tokens", NULL, SLAO_OPTION_TEXT, "FILE.json",
          "{\"sequences\": [{\"ids\": [...], \"answer_start\": n}]}", &tokens, true},
         {"--output", "-o", SLAO_OPTION_TEXT, "OUT.safetensors",
@@ -195,7 +196,7 @@ slao_status slao_command_probe(int argc, char **argv) {
     };
     const slao_usage usage = {
         .usage = "slao probe --model M [--adapter DIR] --tokens FILE.json -o OUT.safetensors "
-                 "[--steps K --lr X] [--weights WHERE]",
+                 "[--steps K --lr X] [--weights WHERE] [--matmul-precision P]",
         .summary = "One forward and backward on given token ids. The loss is the mean over all "
                    "answer tokens of the\n"
                    "batch; gradients are those of the adapter.",
@@ -207,7 +208,7 @@ slao_status slao_command_probe(int argc, char **argv) {
     if (steps > 0 && !adapter)
         return slao_fail(SLAO_BAD_INPUT, "--steps trains an adapter: name one with --adapter");
     probe p = {0};
-    slao_status status = load(&p, model, adapter, weights, tokens);
+    slao_status status = load(&p, model, adapter, &load_options, tokens);
     if (status == SLAO_OK)
         status = run(&p, output, steps, learning_rate);
     free(p.items);

@@ -2,12 +2,15 @@
 
 #include "base/memory.h"
 #include "base/profile.h"
+#include "linalg/bf16.h"
 #include "linalg/threads.h"
 #include "linalg/vec.h"
 
 #include <lapacke.h>
 #include <limits.h>
 #include <stdlib.h>
+
+const char *const slao_precision_names[] = {"fp32", "bf16", NULL};
 
 /* So many values of k are summed up in the registers before the sum goes to c. With them, the
  * columns of b that are packed at a time fill a good part of a core's second cache. */
@@ -20,6 +23,7 @@ typedef struct {
     bool a_transposed, b_transposed;
     int64_t m, n, k;
     float alpha, beta;
+    bool bf16; /* operands rounded to it; then a is not transposed */
 } product;
 
 /* A block of c: rows x columns, at row, column. */
@@ -72,6 +76,53 @@ static void compute(const product *p, block at) {
     }
 }
 
+/* So many values of k of rows of a, and of columns of b, are packed at a time: they fill a good
+ * part of a core's second cache. */
+enum {
+    MOST_BF16_DEPTH = 768,
+    MOST_BF16_ROWS = 384,
+    MOST_BF16_COLUMNS = 192,
+    SIDE = SLAO_BF16_SIDE
+};
+
+/* Adds depth values of k, beginning at `from`, to a block of c of so many rows. */
+static void multiply_block_bf16(const product *p, block at, int64_t from, int64_t depth) {
+    static _Thread_local uint16_t a[MOST_BF16_ROWS * MOST_BF16_DEPTH] __attribute__((aligned(64))),
+        b[MOST_BF16_COLUMNS * MOST_BF16_DEPTH] __attribute__((aligned(64)));
+    const slao_bf16_unit *unit = slao_bf16();
+    size_t squares = (size_t)((depth + SLAO_BF16_DEPTH - 1) / SLAO_BF16_DEPTH);
+    size_t side = squares * SLAO_BF16_SQUARE;
+    unit->pack_rows(a, p->a.values + at.row * p->a.stride + from, (size_t)p->a.stride,
+                    (size_t)at.rows, (size_t)depth);
+    for (int64_t j = 0; j < at.columns; j += MOST_BF16_COLUMNS) {
+        int64_t columns = least(at.columns - j, MOST_BF16_COLUMNS);
+        if (p->b_transposed)
+            unit->pack_transposed(b, p->b.values + (at.column + j) * p->b.stride + from,
+                                  (size_t)p->b.stride, (size_t)columns, (size_t)depth);
+        else
+            unit->pack_columns(b, p->b.values + from * p->b.stride + at.column + j,
+                               (size_t)p->b.stride, (size_t)columns, (size_t)depth);
+        for (int64_t x = 0; x < columns; x += SIDE) {
+            for (int64_t y = 0; y < at.rows; y += SIDE)
+                unit->multiply(p->c.values + (at.row + y) * p->c.stride + at.column + j + x,
+                               (size_t)p->c.stride, a + (size_t)(y / SIDE) * side,
+                               b + (size_t)(x / SIDE) * side, squares,
+                               (size_t)least(at.rows - y, SIDE), (size_t)least(columns - x, SIDE),
+                               p->alpha, from ? 1 : p->beta);
+        }
+    }
+}
+
+static void compute_bf16(const product *p, block at) {
+    slao_bf16()->begin();
+    for (int64_t row = at.row, end = at.row + at.rows; row < end; row += MOST_BF16_ROWS) {
+        block some = {row, least(end - row, MOST_BF16_ROWS), at.column, at.columns};
+        for (int64_t from = 0; from < p->k || from == 0; from += MOST_BF16_DEPTH)
+            multiply_block_bf16(p, some, from, least(p->k - from, MOST_BF16_DEPTH));
+    }
+    slao_bf16()->end();
+}
+
 /* Part `i` of `parts` of count things that come in units; the last unit may not be whole. */
 static int64_t part_begin(int64_t count, int64_t unit, int64_t i, int64_t parts) {
     int64_t units = (count + unit - 1) / unit;
@@ -84,20 +135,21 @@ static void multiply(product p) {
         return;
     slao_profile_mark mark = slao_profile_begin();
     const slao_product_table *kernels = slao_vec()->product;
+    int64_t rows = p.bf16 ? SIDE : kernels->rows, columns = p.bf16 ? SIDE : kernels->columns;
     int64_t threads = slao_threads_for(2 * p.m * p.n * p.k);
-    int64_t panels = (p.n + kernels->columns - 1) / kernels->columns;
+    int64_t panels = (p.n + columns - 1) / columns;
     int64_t across = least(threads, panels);
     while (threads % across)
         across--;
 #pragma omp parallel for num_threads((int)threads) if (threads > 1)
     for (int64_t i = 0; i < threads; i++) {
         int64_t x = i % across, y = i / across, down = threads / across;
-        block at = {.row = part_begin(p.m, kernels->rows, y, down),
-                    .column = part_begin(p.n, kernels->columns, x, across)};
-        at.rows = part_begin(p.m, kernels->rows, y + 1, down) - at.row;
-        at.columns = part_begin(p.n, kernels->columns, x + 1, across) - at.column;
+        block at = {.row = part_begin(p.m, rows, y, down),
+                    .column = part_begin(p.n, columns, x, across)};
+        at.rows = part_begin(p.m, rows, y + 1, down) - at.row;
+        at.columns = part_begin(p.n, columns, x + 1, across) - at.column;
         if (at.rows && at.columns)
-            compute(&p, at);
+            (p.bf16 ? compute_bf16 : compute)(&p, at);
     }
     slao_profile_end(mark, "product", p.n, p.k, 2.0 * (double)p.m * (double)p.n * (double)p.k);
 }
@@ -122,18 +174,28 @@ void slao_multiply_transposed(slao_matrix_out c, slao_matrix a, slao_matrix b, i
                               int64_t k, float alpha, float beta) {
     /* Up to so many rows packing b costs more than it gains, but for short sums. */
     enum { FEW_ROWS = 24, LONG_ENOUGH = 64 };
-    product p = {c, a, b, false, true, m, n, k, alpha, beta};
+    product p = {c, a, b, false, true, m, n, k, alpha, beta, false};
     (m <= FEW_ROWS && k >= LONG_ENOUGH ? multiply_by_dots : multiply)(p);
 }
 
 void slao_multiply(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n, int64_t k,
                    float alpha, float beta) {
-    multiply((product){c, a, b, false, false, m, n, k, alpha, beta});
+    multiply((product){c, a, b, false, false, m, n, k, alpha, beta, false});
 }
 
 void slao_transposed_multiply(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n,
                               int64_t k, float alpha, float beta) {
-    multiply((product){c, a, b, true, false, m, n, k, alpha, beta});
+    multiply((product){c, a, b, true, false, m, n, k, alpha, beta, false});
+}
+
+void slao_multiply_transposed_bf16(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m,
+                                   int64_t n, int64_t k, float alpha, float beta) {
+    multiply((product){c, a, b, false, true, m, n, k, alpha, beta, true});
+}
+
+void slao_multiply_bf16(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n,
+                        int64_t k, float alpha, float beta) {
+    multiply((product){c, a, b, false, false, m, n, k, alpha, beta, true});
 }
 
 slao_status slao_orthonormal_rows(float *a, int64_t r, int64_t n, slao_qr_sign sign,

@@ -26,6 +26,10 @@ typedef struct {
     int64_t stride;
 } slao_matrix_out;
 
+/* What the operands of a product are rounded to. */
+typedef enum { SLAO_PRECISION_FP32, SLAO_PRECISION_BF16 } slao_precision;
+extern const char *const slao_precision_names[]; /* "fp32", "bf16", NULL */
+
 /* c (m x n) = alpha a (m x k) b^T (n x k) + beta c : a linear layer forward, b its weight */
 void slao_multiply_transposed(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n,
                               int64_t k, float alpha, float beta);
@@ -37,6 +41,15 @@ void slao_multiply(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, i
 /* c (m x n) = alpha a^T (k x m) b (k x n) + beta c : a gradient of a weight, k rows of a batch */
 void slao_transposed_multiply(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n,
                               int64_t k, float alpha, float beta);
+
+/* The first two with both operands rounded to bf16 (to nearest, ties to even; 2^-9 of each value)
+ * and sums
+ * in fp32, on the CPU's unit for that: slao_bf16 (linalg/bf16.h) must have found one. As above an
+ * entry's bits depend on its row and column alone. */
+void slao_multiply_transposed_bf16(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m,
+                                   int64_t n, int64_t k, float alpha, float beta);
+void slao_multiply_bf16(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n,
+                        int64_t k, float alpha, float beta);
 
 /* How LAPACK's signs are settled: R with a positive diagonal makes Q unique (a zero counts as
  * positive). */

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/profile.h"
+#include "linalg/bf16.h"
 #include "linalg/threads.h"
 #include "linalg/vec.h"
 
@@ -48,11 +49,19 @@ slao_status slao_pass_trunk(slao_pass *pass, slao_pass **trunk) {
     *trunk = pass->trunk;
     (*trunk)->checkpointing = pass->checkpointing;
     (*trunk)->observer = pass->observer;
+    (*trunk)->precision = pass->precision;
     return SLAO_OK;
 }
 
 void slao_pass_set_checkpointing(slao_pass *pass, slao_checkpointing checkpointing) {
     pass->checkpointing = checkpointing;
+}
+
+slao_status slao_pass_set_precision(slao_pass *pass, slao_precision precision) {
+    if (precision == SLAO_PRECISION_BF16)
+        SLAO_TRY(slao_bf16_need());
+    pass->precision = precision;
+    return SLAO_OK;
 }
 
 const slao_model *slao_pass_model(const slao_pass *pass) {
@@ -75,13 +84,39 @@ slao_status slao_pass_take(slao_pass *pass, float **values, int64_t rows, int64_
     return slao_arena_take(pass->arena, values, (size_t)rows, (size_t)width * sizeof **values);
 }
 
-slao_status slao_pass_weights(slao_pass *pass, int64_t layer, slao_module module,
-                              slao_matrix *weights) {
-    int64_t d_out;
-    slao_module_shape(&pass->model->config, module, &d_out, &weights->stride);
+/* The weights of a layer's product, until the next are asked for; *d_out: their rows. */
+static slao_status weights_of(slao_pass *pass, int64_t layer, slao_module module,
+                              slao_matrix *weights, int64_t *d_out) {
+    const slao_model_config *config = &pass->model->config;
+    slao_module_shape(config, module, d_out, &weights->stride);
+    if (module == SLAO_Q_PROJ)
+        *d_out += 2 * config->kv_heads * config->head_dim;
+    if (module == SLAO_GATE_PROJ)
+        *d_out *= 2;
     slao_profile_mark mark = slao_profile_begin();
     SLAO_TRY(slao_model_weights(pass->model, layer, module, pass->expanded, &weights->values));
     slao_profile_end(mark, "expansion of weights", 0, 0, 0);
+    return SLAO_OK;
+}
+
+slao_status slao_pass_forward_product(slao_pass *pass, int64_t layer, slao_module module,
+                                      slao_matrix x, slao_matrix_out y, int64_t rows, float beta) {
+    slao_matrix weights;
+    int64_t d_out;
+    SLAO_TRY(weights_of(pass, layer, module, &weights, &d_out));
+    bool bf16 = pass->precision == SLAO_PRECISION_BF16;
+    (bf16 ? slao_multiply_transposed_bf16 : slao_multiply_transposed)(y, x, weights, rows, d_out,
+                                                                      weights.stride, 1, beta);
+    return SLAO_OK;
+}
+
+slao_status slao_pass_backward_product(slao_pass *pass, int64_t layer, slao_module module,
+                                       slao_matrix dy, slao_matrix_out dx, int64_t rows) {
+    slao_matrix weights;
+    int64_t d_out;
+    SLAO_TRY(weights_of(pass, layer, module, &weights, &d_out));
+    (pass->precision == SLAO_PRECISION_BF16 ? slao_multiply_bf16 : slao_multiply)(
+        dx, dy, weights, rows, weights.stride, d_out, 1, 0);
     return SLAO_OK;
 }
 

@@ -27,6 +27,7 @@ struct slao_pass {
     slao_batch answering;    /* the rows of it that predict answers, in order */
     int64_t *answering_rows; /* which rows they are */
     bool training;
+    slao_precision precision;
     slao_checkpointing checkpointing; /* what is asked for */
     bool recomputes;                  /* what was decided: see slao_checkpointing */
     slao_kept_layer *layers;          /* where it recomputes, all share memory but for `input` */
@@ -58,9 +59,14 @@ slao_status slao_pass_recompute(slao_pass *pass, int64_t layer, const slao_low_r
 /* rows x width values, until the arena is returned to a mark before */
 slao_status slao_pass_take(slao_pass *pass, float **values, int64_t rows, int64_t width);
 
-/* The weights of a layer's product (slao_model_weights), until the next are asked for. */
-slao_status slao_pass_weights(slao_pass *pass, int64_t layer, slao_module module,
-                              slao_matrix *weights);
+/* y (rows x d_out) = x W^T + beta y, where W is a layer's weights as slao_model_weights gives them
+ * for the module: those of q, k and v stacked, of o, of gate and up stacked, or of down. */
+slao_status slao_pass_forward_product(slao_pass *pass, int64_t layer, slao_module module,
+                                      slao_matrix x, slao_matrix_out y, int64_t rows, float beta);
+
+/* dx (rows x d_in) = dy W */
+slao_status slao_pass_backward_product(slao_pass *pass, int64_t layer, slao_module module,
+                                       slao_matrix dy, slao_matrix_out dx, int64_t rows);
 
 /* ---- The rows of a layer ---- */
 

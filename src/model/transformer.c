@@ -53,10 +53,9 @@ static slao_status attention_forward(slao_pass *pass, int64_t index, const slao_
     if (!attended)
         SLAO_TRY(slao_pass_take(pass, &attended, slao_pass_upper(pass, index)->n_rows, q_width));
     slao_pass_norm(pass, rows, normed, pass->stream, layer->input_norm, kept->input_rms);
-    slao_matrix x = {normed, hidden}, weights;
-    SLAO_TRY(slao_pass_weights(pass, index, SLAO_Q_PROJ, &weights));
-    slao_multiply_transposed((slao_matrix_out){qkv, stride}, x, weights, rows, stride, hidden, 1,
-                             0);
+    slao_matrix x = {normed, hidden};
+    SLAO_TRY(slao_pass_forward_product(pass, index, SLAO_Q_PROJ, x, (slao_matrix_out){qkv, stride},
+                                       rows, 0));
     for (int64_t row = 0; layer->qkv_bias && row < rows; row++)
         slao_vec()->add(qkv + row * stride, layer->qkv_bias, (size_t)stride);
     float *k = qkv + q_width, *v = k + kv_width;
@@ -76,8 +75,7 @@ static slao_status attention_forward(slao_pass *pass, int64_t index, const slao_
                             values, attended, kept->lse, pass->arena));
     x = (slao_matrix){attended, q_width};
     slao_matrix_out out = {pass->stream, hidden};
-    SLAO_TRY(slao_pass_weights(pass, index, SLAO_O_PROJ, &weights));
-    slao_multiply_transposed(out, x, weights, upper->n_rows, hidden, q_width, 1, 1);
+    SLAO_TRY(slao_pass_forward_product(pass, index, SLAO_O_PROJ, x, out, upper->n_rows, 1));
     SLAO_TRY(slao_pairs_add(pass, pairs, index, SLAO_O_PROJ, x, out));
     slao_arena_return(pass->arena, mark);
     return SLAO_OK;
@@ -94,10 +92,9 @@ static slao_status gate_up_forward(slao_pass *pass, int64_t index, const slao_lo
     SLAO_TRY(slao_pass_take(pass, &normed, rows, hidden));
     slao_pass_norm(pass, rows, normed, pass->stream, pass->model->layers[index].post_norm,
                    kept->middle_rms);
-    slao_matrix x = {normed, hidden}, weights;
-    SLAO_TRY(slao_pass_weights(pass, index, SLAO_GATE_PROJ, &weights));
-    slao_multiply_transposed((slao_matrix_out){kept->gate_up, 2 * width}, x, weights, rows,
-                             2 * width, hidden, 1, 0);
+    slao_matrix x = {normed, hidden};
+    SLAO_TRY(slao_pass_forward_product(pass, index, SLAO_GATE_PROJ, x,
+                                       (slao_matrix_out){kept->gate_up, 2 * width}, rows, 0));
     SLAO_TRY(slao_pairs_add(pass, pairs, index, SLAO_GATE_PROJ, x,
                             (slao_matrix_out){kept->gate_up, 2 * width}));
     SLAO_TRY(slao_pairs_add(pass, pairs, index, SLAO_UP_PROJ, x,
@@ -116,10 +113,9 @@ static slao_status mlp_forward(slao_pass *pass, int64_t index, const slao_low_ra
     SLAO_TRY(gate_up_forward(pass, index, pairs, kept));
     SLAO_TRY(slao_pass_take(pass, &product, rows, width));
     slao_pass_swiglu(pass, rows, product, kept->gate_up);
-    slao_matrix x = {product, width}, weights;
+    slao_matrix x = {product, width};
     slao_matrix_out out = {pass->stream, hidden};
-    SLAO_TRY(slao_pass_weights(pass, index, SLAO_DOWN_PROJ, &weights));
-    slao_multiply_transposed(out, x, weights, rows, hidden, width, 1, 1);
+    SLAO_TRY(slao_pass_forward_product(pass, index, SLAO_DOWN_PROJ, x, out, rows, 1));
     SLAO_TRY(slao_pairs_add(pass, pairs, index, SLAO_DOWN_PROJ, x, out));
     slao_arena_return(pass->arena, mark);
     return SLAO_OK;

@@ -39,6 +39,11 @@ void slao_pass_free(slao_pass *pass); /* NULL is allowed */
 /* For the forwards to come; a new pass has AUTO. */
 void slao_pass_set_checkpointing(slao_pass *pass, slao_checkpointing checkpointing);
 
+/* The precision of the products with the matrices of layers, forward and back, for what is to come;
+ * a new pass has FP32. All else is fp32: low-rank pairs, attention, norms, logits. SLAO_NO_RESOURCE
+ * where this CPU cannot. */
+slao_status slao_pass_set_precision(slao_pass *pass, slao_precision precision);
+
 /* Computes the batch without a backward to come. Keys and values are read from and written to
  * `cache`. */
 slao_status slao_forward(slao_pass *pass, const slao_batch *batch, const slao_low_ranks *pairs,

@@ -16,7 +16,7 @@ const char slao_fields_defaults[] =
     " \"micro_tokens\": 352, \"checkpointing\": \"auto\", \"linearisation_samples\": 0},"
     "\"evaluate\": {\"when\": \"every_task\", \"tasks\": \"all\", \"max_new_tokens\": 50,"
     " \"references\": []},"
-    "\"weights\": \"auto\",\"ranks_per_trial\": 1,"
+    "\"weights\": \"auto\", \"matmul_precision\": \"fp32\", \"ranks_per_trial\": 1,"
     "\"sweep\": {\"method\": [\"slao\"], \"lambda\": [\"1/sqrt(i)\"], \"seed\": [0]}}";
 
 #define AT(member) offsetof(slao_fields, member), false
@@ -29,6 +29,7 @@ static const slao_json_field spec_table[] = {
     {"name", SLAO_JSON_TEXT, AT(name), ANY},
     {"model", SLAO_JSON_TEXT, AT(model), ANY},
     {"weights", SLAO_JSON_TEXT, AT(weights), ANY},
+    {"matmul_precision", SLAO_JSON_TEXT, AT(precision), ANY},
     {"benchmark", SLAO_JSON_OBJECT, AT(sections[SLAO_SECTION_BENCHMARK]), ANY},
     {"lora", SLAO_JSON_OBJECT, AT(sections[SLAO_SECTION_LORA]), ANY},
     {"train", SLAO_JSON_OBJECT, AT(sections[SLAO_SECTION_TRAIN]), ANY},
@@ -173,6 +174,7 @@ slao_status slao_fields_check(slao_fields *fields, const char *where) {
     SLAO_TRY(slao_check_name(fields->tasks, tasks, where, "evaluate.tasks"));
     SLAO_TRY(slao_check_name(fields->missing_tasks, missing, where, "missing_tasks"));
     SLAO_TRY(slao_check_name(fields->weights, slao_weights_names, where, "weights"));
+    SLAO_TRY(slao_check_name(fields->precision, slao_precision_names, where, "matmul_precision"));
     if (fields->lora.alpha == 0 || fields->train.learning_rate == 0)
         return slao_fail(SLAO_BAD_INPUT, "%s%s is 0, but must be above 0", where,
                          fields->lora.alpha == 0 ? "lora.alpha" : "train.learning_rate");

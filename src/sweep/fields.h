@@ -15,7 +15,7 @@ enum { SLAO_N_SECTIONS = 4 };
 
 /* Texts and lists belong to the document that was read. */
 typedef struct {
-    const char *name, *model, *weights, *store, *missing_tasks;
+    const char *name, *model, *weights, *precision, *store, *missing_tasks;
     int64_t ranks_per_trial, seed;
     const cJSON *sections[SLAO_N_SECTIONS];
     const cJSON *sweep, *presets;

@@ -30,9 +30,14 @@ void slao_hash_train(slao_hasher *hasher, const slao_train_settings *train) {
     }
 }
 
+void slao_hash_precision(slao_hasher *hasher, slao_precision precision) {
+    if (precision != SLAO_PRECISION_FP32) /* so that ids and keys in fp32 stay the same */
+        slao_hash_text(hasher, slao_precision_names[precision]);
+}
+
 slao_hash slao_trial_hash(slao_hasher *hasher, const slao_trial *trial,
                           const slao_score_settings *score,
-                          const slao_benchmark_settings *benchmark) {
+                          const slao_benchmark_settings *benchmark, slao_precision precision) {
     slao_hasher_reset(hasher);
     slao_hash_text(hasher, "trial");
     const slao_method *method = trial->method.method;
@@ -57,5 +62,6 @@ slao_hash slao_trial_hash(slao_hasher *hasher, const slao_trial *trial,
     slao_hash_integer(hasher, benchmark->validation_samples);
     slao_hash_integer(hasher, benchmark->sample_seed);
     slao_hash_integer(hasher, benchmark->answer_space);
+    slao_hash_precision(hasher, precision);
     return slao_hash_value(hasher);
 }

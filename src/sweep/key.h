@@ -11,10 +11,13 @@
 void slao_hash_lora(slao_hasher *hasher, const slao_lora_settings *lora);
 void slao_hash_train(slao_hasher *hasher, const slao_train_settings *train);
 
+void slao_hash_precision(slao_hasher *hasher, slao_precision precision);
+
 /* The hash that a trial's id is the head of: method and options, the order's tasks, lambda, seed,
- * lora, train, how tasks are scored, and which samples are drawn. No paths, no names of files. */
+ * lora, train, how tasks are scored, which samples are drawn, and the precision of products. No
+ * paths, no names of files. */
 slao_hash slao_trial_hash(slao_hasher *hasher, const slao_trial *trial,
                           const slao_score_settings *score,
-                          const slao_benchmark_settings *benchmark);
+                          const slao_benchmark_settings *benchmark, slao_precision precision);
 
 #endif

@@ -55,6 +55,7 @@ static void begin_key(const plan_work *work, slao_step_kind kind) {
     slao_hasher_reset(work->hasher);
     slao_hash_text(work->hasher, slao_step_kind_name(kind));
     slao_hash_integer(work->hasher, SLAO_NUMERIC_VERSION);
+    slao_hash_precision(work->hasher, work->plan->spec->precision);
 }
 
 static int by_text(const void *a, const void *b) {

@@ -1,6 +1,7 @@
 #include "sweep/provenance.h"
 
 #include "base/log.h"
+#include "linalg/bf16.h"
 #include "linalg/threads.h"
 #include "linalg/vec.h"
 #include "sweep/h5.h"
@@ -49,8 +50,9 @@ slao_status slao_machine_describe(slao_machine *machine) {
 
     char name[96];
     cpu_fact("model name", name, sizeof name);
-    snprintf(machine->cpu, sizeof machine->cpu, "%s, vector level %s", name[0] ? name : "CPU",
-             slao_vec()->name);
+    snprintf(machine->cpu, sizeof machine->cpu, "%s, vector level %s%s%s",
+             name[0] ? name : "CPU", slao_vec()->name, slao_bf16() ? ", bf16 by " : "",
+             slao_bf16() ? slao_bf16()->name : "");
     /* Of the CPU only the vector level: which model it is changes no bit. */
     snprintf(machine->bits, sizeof machine->bits, "%s, vector level %s", machine->blas,
              slao_vec()->name);

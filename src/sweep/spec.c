@@ -51,6 +51,7 @@ static slao_status keep_settings(slao_spec *spec, const slao_fields *fields, con
     spec->reference_base = fields->reference_base;
     spec->reference_individual = fields->reference_individual;
     spec->weights = (slao_weights)slao_name_index(fields->weights, slao_weights_names);
+    spec->precision = (slao_precision)slao_name_index(fields->precision, slao_precision_names);
     spec->ranks_per_trial = fields->ranks_per_trial;
     SLAO_TRY(keep_path(spec, &spec->model, fields->model, folder));
     SLAO_TRY(keep_path(spec, &spec->benchmark.path, fields->benchmark.path, folder));

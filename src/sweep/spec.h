@@ -44,6 +44,7 @@ typedef struct {
     const char *expanded; /* the same with their values: what runs */
     const char *model;    /* path */
     slao_weights weights;
+    slao_precision precision; /* `matmul_precision` */
     slao_benchmark_settings benchmark;
     const slao_task_names *names; /* of the benchmark's tasks, if they are known without its folder;
                                      else NULL */

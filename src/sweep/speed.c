@@ -169,6 +169,8 @@ slao_status slao_speed_measure(slao_speed *speed, const slao_study *study,
     SLAO_TRY(slao_model_load(&model, study->checkpoint, study->spec->weights));
     slao_status status = slao_pass_new(&m.pass, model);
     if (status == SLAO_OK)
+        status = slao_pass_set_precision(m.pass, study->spec->precision);
+    if (status == SLAO_OK)
         status = measure(&m);
     if (status == SLAO_OK) {
         speed->source = "measurement";

@@ -266,7 +266,8 @@ static slao_status add_trial(trial_builder *builder, const int64_t *at) {
     slao_arena_mark mark = slao_arena_here(spec->arena);
     slao_trial trial;
     SLAO_TRY(make_trial(builder, at, &trial));
-    slao_hash hash = slao_trial_hash(builder->hasher, &trial, &spec->score, &spec->benchmark);
+    slao_hash hash =
+        slao_trial_hash(builder->hasher, &trial, &spec->score, &spec->benchmark, spec->precision);
     if (slao_index_find(&builder->index, hash) >= 0) {
         slao_arena_return(spec->arena, mark);
         return SLAO_OK;

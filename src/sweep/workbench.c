@@ -24,6 +24,8 @@ slao_status slao_workbench_new(slao_workbench **bench, const slao_workbench_part
     slao_status status = keep_adapters(*bench, SLAO_WORKBENCH_ADAPTERS);
     if (status == SLAO_OK)
         status = slao_pass_new(&(*bench)->pass, parts->model);
+    if (status == SLAO_OK)
+        status = slao_pass_set_precision((*bench)->pass, parts->plan->spec->precision);
     if (status != SLAO_OK) {
         slao_workbench_free(*bench);
         *bench = NULL;

@@ -19,7 +19,10 @@ import json, math, pathlib, sys
 folder = pathlib.Path(sys.argv[1])
 gemm, train, scored, desks = (json.loads((folder / f"{name}.json").read_text()) for name in ("gemm", "train", "eval", "desks"))
 assert len(gemm["products"]) == 8
-for rate, whole in (("blas_gflops", "gemm_gflops_per_core"), ("slao_gflops", "slao_gflops_per_core")):
+rates = [("blas_gflops", "gemm_gflops_per_core"), ("slao_gflops", "slao_gflops_per_core")]
+if "bf16_gflops_per_core" in gemm:  # the CPU has a unit for it
+    rates.append(("bf16_gflops", "bf16_gflops_per_core"))
+for rate, whole in rates:
     slowest, fastest = (pick(row[rate] for row in gemm["products"]) for pick in (min, max))
     assert 0 < slowest <= gemm[whole] <= fastest
 for result in (train, scored):

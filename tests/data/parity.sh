@@ -36,3 +36,8 @@ PY
   -o "$work/ours.safetensors" --steps 3 --lr 1e-3
 "$python" "$SLAO_SOURCE/tests/compare_probe.py" "$work/ours.safetensors" "$work/expected.safetensors"
 "$python" "$SLAO_SOURCE/tests/compare_probe.py" "$work/ours.safetensors" "$SLAO_SOURCE/tests/fixtures/parity_fp64.safetensors" fp64
+if "$SLAO" --version | grep -q "bf16 by"; then # without, tests/cli/bf16.sh sees it refused
+  "$SLAO" probe --model "$SLAO_MODEL" --adapter "$work/adapter" --tokens "$parity/tokens.json" \
+    -o "$work/ours.safetensors" --steps 3 --lr 1e-3 --matmul-precision bf16
+  "$python" "$SLAO_SOURCE/tests/compare_probe.py" "$work/ours.safetensors" "$work/expected.safetensors" bf16
+fi

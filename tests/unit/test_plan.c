@@ -321,6 +321,7 @@ static void test_keys_hold_what_steps_read(void **state) {
         {"train.warmup_steps=3", "12me"},
         {"train.clip_norm=0", "12me"},
         {"train.micro_tokens=100", "12me"},
+        {"matmul_precision=bf16", "12mbe"},
         {"train.checkpointing=on", ""},
         {"weights=file", ""},
     };

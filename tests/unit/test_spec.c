@@ -391,6 +391,7 @@ static void test_ids_follow_settings_alone(void **state) {
                                         "train.warmup_steps=1",
                                         "train.clip_norm=2",
                                         "train.micro_tokens=0",
+                                        "matmul_precision=bf16",
                                         "evaluate.score=exact",
                                         "evaluate.max_new_tokens=10",
                                         "benchmark.train_samples=1",

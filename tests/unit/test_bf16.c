@@ -1,0 +1,109 @@
+/* Products in bf16 against sums in fp64 of operands rounded here, over sizes on both sides of every tile, side and block.
+ * Where this CPU has no unit for them, that is what has to be said. */
+#include "test.h"
+
+#include "base/random.h"
+#include "linalg/bf16.h"
+#include "linalg/matrix.h"
+#include "linalg/threads.h"
+
+#include <math.h>
+
+enum { MOST_ROWS = 400, MOST_COLUMNS = 420, MOST_DEPTH = 1600, PADDING = 3 };
+
+static float a[MOST_ROWS * (MOST_DEPTH + PADDING)];
+static float b[(MOST_COLUMNS + PADDING) * (MOST_DEPTH + PADDING)];
+static float before[MOST_ROWS * (MOST_COLUMNS + PADDING)],
+    all[MOST_ROWS * (MOST_COLUMNS + PADDING)], again[MOST_ROWS * (MOST_COLUMNS + PADDING)];
+
+static void fill(float *values, size_t n, const char *name) {
+    slao_random random = slao_random_stream(1, "test", name, 0);
+    for (size_t i = 0; i < n; i++)
+        values[i] = (float)slao_random_bits(&random) * 0x1p-31F - 1.0F;
+}
+
+/* To nearest, ties to even: bf16 is the upper half of fp32. */
+static double rounded(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits += 0x7FFF + (bits >> 16 & 1);
+    bits &= 0xFFFF0000U;
+    memcpy(&x, &bits, sizeof bits);
+    return (double)x;
+}
+
+typedef void product_function(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n,
+                              int64_t k, float alpha, float beta);
+
+static void check(bool transposed, int64_t m, int64_t n, int64_t k) {
+    product_function *multiply = transposed ? slao_multiply_transposed_bf16 : slao_multiply_bf16;
+    int64_t width = n + PADDING, depth = k + PADDING;
+    slao_matrix left = {a, depth}, right = {b, transposed ? depth : width};
+    memcpy(all, before, sizeof all);
+    multiply((slao_matrix_out){all, width}, left, right, m, n, k, 0.5F, 2);
+    for (int64_t i = 0; i < m; i += 7) { /* a number of rows that meets all rows of a tile */
+        for (int64_t j = 0; j < width; j++) {
+            double sum = 0, old = (double)before[i * width + j];
+            for (int64_t l = 0; l < k && j < n; l++)
+                sum += rounded(a[i * depth + l]) *
+                       rounded(b[transposed ? j * depth + l : l * width + j]);
+            assert_near((double)all[i * width + j], j < n ? 0.5 * sum + 2 * old : old, 1e-4);
+        }
+    }
+    /* the same bits by any number of threads, and in fewer rows */
+    int64_t some = m / 2 + 1;
+    for (int threads = 1; threads <= 3; threads++) {
+        assert_ok(slao_threads_set(threads));
+        memcpy(again, before, sizeof again);
+        multiply((slao_matrix_out){again, width}, left, right, some, n, k, 0.5F, 2);
+        assert_memory_equal(again, all, (size_t)(some * width) * sizeof *all);
+    }
+    assert_ok(slao_threads_set(1));
+}
+
+static void test_products(void **state) {
+    (void)state;
+    if (!slao_bf16())
+        return; /* test_need */
+    fill(a, sizeof a / sizeof *a, "a");
+    fill(b, sizeof b / sizeof *b, "b");
+    fill(before, sizeof before / sizeof *before, "c");
+    static const struct {
+        int64_t m, n, k;
+    } sizes[] = {{1, 1, 1},     {1, 33, 2},    {2, 16, 31},   {15, 17, 32},
+                 {16, 15, 33},  {17, 31, 63},  {31, 32, 64},  {32, 191, 65},
+                 {33, 192, 97}, {7, 193, 767}, {40, 48, 768}, {5, 420, 769},
+                 {383, 20, 40}, {385, 33, 35}, {9, 40, 1600}, {400, 64, 0}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        check(true, sizes[i].m, sizes[i].n, sizes[i].k);
+        check(false, sizes[i].m, sizes[i].n, sizes[i].k);
+    }
+}
+
+/* beta 0 overwrites, whatever was there; what is not a number stays it, what is too large for bf16 becomes infinite */
+static void test_overwriting(void **state) {
+    (void)state;
+    if (!slao_bf16())
+        return;
+    float x[4] = {1, NAN, INFINITY, 3.4e38F}, one = 1, y[4] = {NAN, 1, NAN, INFINITY};
+    slao_multiply_transposed_bf16((slao_matrix_out){y, 1}, (slao_matrix){x, 1},
+                                  (slao_matrix){&one, 1}, 4, 1, 1, 1, 0);
+    assert_true(y[0] == 1 && isnan(y[1]) && isinf(y[2]) && isinf(y[3]));
+}
+
+static void test_need(void **state) {
+    (void)state;
+    if (slao_bf16())
+        assert_ok(slao_bf16_need());
+    else
+        assert_fails(slao_bf16_need(), SLAO_NO_RESOURCE, "no unit for products in bf16");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_products),
+        cmocka_unit_test(test_overwriting),
+        cmocka_unit_test(test_need),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
