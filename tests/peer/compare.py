@@ -1,11 +1,12 @@
 """slao against the usual PEFT script (peft_script.py) on the same examples, the same cores, in turn.
 
-    tests/peer/run.sh [--tasks agnews,yelp,MNLI,BoolQA] [--examples 40] [--rounds 3] [--json FILE]
+    tests/peer/run.sh [--tasks agnews,yelp,MNLI,BoolQA] [--examples 40] [--rounds 3] [--precision bf16] [--json FILE]
 
 Makes a benchmark of the drawn examples alone (cut to 512 tokens beforehand, so that both sides read the same tokens),
 checks that both compute the same loss on the first 8 of each task and the same exact-match score, then times rounds:
 one of slao, one of peft, and again. Prints the medians of real tokens per second (no padding counted, a shared prompt
-counted in every example that has it) and of examples per second, their ratio, and its smallest and largest round."""
+counted in every example that has it) and of examples per second, their ratio, and its smallest and largest round. With
+--precision bf16 slao computes with "matmul_precision": "bf16", and the script under torch.autocast."""
 
 import argparse
 import json
@@ -24,7 +25,8 @@ HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 import tokenizer_reference
 
-MAX_LENGTH, SAME_LOSS, SAME_SCORE = 512, 1e-4, 1e-9
+MAX_LENGTH = 512
+SAME_LOSS, SAME_SCORE = {"fp32": 1e-4, "bf16": 0.05}, {"fp32": 1e-9, "bf16": 0.05}
 
 
 def make_model(path, folder):
@@ -87,14 +89,16 @@ class Sides:
 
     def slao(self, what, task, examples, adapter=None, threads=None):
         words = [os.environ["SLAO"], "bench", what, "--model", os.environ["SLAO_MODEL"], "--benchmark", self.benchmark,
-                 "--tasks", task, "--examples", examples, "--threads", threads or self.given.threads, "--json"]
+                 "--tasks", task, "--examples", examples, "--threads", threads or self.given.threads, "--json",
+                 "--matmul-precision", self.given.precision]
         result = run(words + (["--adapter", adapter] if adapter else []))
         return result["tasks"][0] | {"peak_memory_bytes": result["peak_memory_bytes"], "machine": result["machine"]}
 
     def two_ranks(self, task, examples):
         """Two processes at once, one core each, as two ranks of a sweep; the rate of both together."""
         words = [os.environ["SLAO"], "bench", "train", "--model", os.environ["SLAO_MODEL"], "--benchmark",
-                 self.benchmark, "--tasks", task, "--examples", examples, "--json"]
+                 self.benchmark, "--tasks", task, "--examples", examples, "--json", "--matmul-precision",
+                 self.given.precision]
         ranks = [subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, text=True) for _ in range(2)]
         results = [json.loads(rank.communicate()[0])["tasks"][0] for rank in ranks]
         return {"tokens_per_second": sum(r["tokens"] for r in results) / max(r["seconds"] for r in results)}
@@ -102,7 +106,7 @@ class Sides:
     def peft(self, what, task, adapter=None):
         place = place_of(self.benchmark, task)
         result = run([sys.executable, HERE / "peft_script.py", what, self.work / "model", self.benchmark,
-                      f"{place.parent.name}/{task}", "--threads", self.given.threads]
+                      f"{place.parent.name}/{task}", "--threads", self.given.threads, "--precision", self.given.precision]
                      + (["--adapter", adapter] if adapter else []), TOKENIZERS_PARALLELISM="false")
         return result | {"tokens_per_second": result["tokens"] / result["seconds"],
                          "examples_per_second": result["examples"] / result["seconds"]}
@@ -148,6 +152,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=pathlib.Path, help="all figures of all rounds")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--only", choices=["train", "eval"])
     given = parser.parse_args()
     tasks = given.tasks.split(",")
@@ -164,7 +169,7 @@ def main():
     if given.only != "eval":
         for task in tasks:
             check(f"loss on {task}", few.slao("train", task, 8)["loss_first"], few.peft("train", task)["loss_first"],
-                  SAME_LOSS)
+                  SAME_LOSS[given.precision])
         for number in range(given.rounds):
             for task in tasks:
                 ours, both = all_of.slao("train", task, given.examples), all_of.two_ranks(task, given.examples)
@@ -180,14 +185,14 @@ def main():
             for name, path in (("fine-tuned on agnews", adapter), ("untrained, which rambles", None)):
                 ours = all_of.slao("eval", "agnews", given.examples, path)
                 theirs = all_of.peft("eval", "agnews", path)
-                check(f"exact match, {name}", ours["exact_match"], theirs["exact_match"], SAME_SCORE)
+                check(f"exact match, {name}", ours["exact_match"], theirs["exact_match"], SAME_SCORE[given.precision])
                 rounds.append({"what": "eval", "task": name, "slao": ours, "peft": theirs})
                 print(f"round {number + 1}, {name}: slao {ours['examples_per_second']:.2f}, peft "
                       f"{theirs['examples_per_second']:.2f} examples/s", file=sys.stderr, flush=True)
     if given.json:
         given.json.write_text(json.dumps(rounds, indent=1))
     one = rounds[0]
-    print(f"{one['slao']['machine']['cpu']}, {given.threads} threads; {one['slao']['machine']['blas']}; torch "
+    print(f"{one['slao']['machine']['cpu']}, {given.threads} threads, {given.precision}; {one['slao']['machine']['blas']}; torch "
           f"{one['peft']['torch']}, transformers {one['peft']['transformers']}, peft {one['peft']['peft']}; "
           f"{given.examples} examples, medians of {given.rounds} rounds\n")
     for what, unit, key in (("train", "tokens/s", "tokens_per_second"), ("eval", "examples/s", "examples_per_second")):

@@ -1,10 +1,10 @@
 """What users would run instead of slao: transformers and peft on the CPU, as their examples have it.
 
-    peft_script.py train|eval MODEL BENCHMARK GROUP/TASK [--adapter DIR] [--threads 2]
+    peft_script.py train|eval MODEL BENCHMARK GROUP/TASK [--adapter DIR] [--threads 2] [--precision bf16]
 
 Every batch is padded to its longest example, logits are computed at every position, greedy decoding goes on until all
 texts of a batch have ended: the defaults of the two packages. fp32, LoRA of rank 8 on q_proj and v_proj, AdamW, batches
-of 8. Trains one epoch on the whole of train.json, or scores test.json by exact match; prints one JSON document. The
+of 8; bf16 is torch.autocast around all of it. Trains one epoch on the whole of train.json, or scores test.json by exact match; prints one JSON document. The
 time is that of the loop alone: loading and tokenising are left out."""
 
 import argparse
@@ -94,6 +94,7 @@ if __name__ == "__main__":
     parser.add_argument("place")
     parser.add_argument("--adapter")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     torch.manual_seed(0)
@@ -104,7 +105,8 @@ if __name__ == "__main__":
         model = peft.PeftModel.from_pretrained(model, given.adapter)
     examples = list(examples_of(given.benchmark, given.place, {"train": "train", "eval": "test"}[given.what],
                                 tokenizer))
-    result = (train if given.what == "train" else score)(model, tokenizer, examples)
+    with torch.autocast("cpu", torch.bfloat16, enabled=given.precision == "bf16"):
+        result = (train if given.what == "train" else score)(model, tokenizer, examples)
     result |= {"examples": len(examples), "torch": torch.__version__, "transformers": transformers.__version__,
                "peft": peft.__version__,
                "peak_memory_bytes": peak_memory()}
