@@ -283,15 +283,12 @@ static void test_an_extra_loss_is_added(void **state) {
     slao_model_free(model);
 }
 
-static void test_accumulation_is_a_larger_batch(void **state) {
-    (void)state;
-    slao_train_settings split = plain, whole = plain;
-    split.batch_size = 2;
-    split.accumulation = 4;
-    whole.batch_size = 8;
+/* Two ways of training that differ by rounding alone. */
+static void check_alike(const slao_train_settings *this, const slao_train_settings *that) {
     slao_training one, two;
-    slao_lora *a = trained(&split, 0, 1, &one), *b = trained(&whole, 0, 1, &two);
+    slao_lora *a = trained(this, 0, 1, &one), *b = trained(that, 0, 1, &two);
     assert_int_equal(one.steps, 2);
+    assert_int_equal(two.steps, 2);
     for (int i = 0; i < 2; i++)
         assert_near(one.losses[i], two.losses[i], 1e-5);
     assert_near(difference(a, b), 0, 1e-4);
@@ -299,6 +296,23 @@ static void test_accumulation_is_a_larger_batch(void **state) {
     slao_lora_free(b);
     slao_training_free(&one);
     slao_training_free(&two);
+}
+
+static void test_accumulation_is_a_larger_batch(void **state) {
+    (void)state;
+    slao_train_settings split = plain, whole = plain;
+    split.batch_size = 2;
+    split.accumulation = 4;
+    whole.batch_size = 8;
+    check_alike(&split, &whole);
+}
+
+static void test_micro_batches_are_the_batch(void **state) {
+    (void)state;
+    slao_train_settings parts = plain, whole = plain;
+    parts.batch_size = whole.batch_size = 8;
+    for (parts.micro_tokens = 1; parts.micro_tokens < 32; parts.micro_tokens += 10)
+        check_alike(&parts, &whole);
 }
 
 static void test_training_lowers_the_loss(void **state) {
@@ -323,6 +337,7 @@ int main(void) {
         cmocka_unit_test(test_training_on_top_of_a_stack),
         cmocka_unit_test(test_an_extra_loss_is_added),
         cmocka_unit_test(test_accumulation_is_a_larger_batch),
+        cmocka_unit_test(test_micro_batches_are_the_batch),
         cmocka_unit_test(test_training_lowers_the_loss),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
