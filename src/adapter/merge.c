@@ -17,7 +17,7 @@ const slao_merge_rule slao_merge_rules[] = {
     {"dare", "the sum of changes whose entries are dropped at random", false, slao_dare_options,
      NULL, slao_merge_dare},
     {"dare-ties", "dare, and the mean of the entries with the elected sign", false,
-     slao_dare_options, NULL, slao_merge_dare_ties},
+     slao_dare_ties_options, NULL, slao_merge_dare_ties},
     {"magnitude-prune", "the sum of the largest entries of each change", false, slao_ties_options,
      NULL, slao_merge_magnitude_prune},
     {"magmax", "of each entry the change of largest magnitude", false, slao_magmax_options, NULL,

@@ -23,7 +23,8 @@ enum { IN_DELTA };
     { "scale", "what the result is multiplied by", value, NULL, -100, 100 }
 
 const slao_setting slao_ties_options[] = {DENSITY("0.2"), SCALE("1"), SPACE, {0}};
-const slao_setting slao_dare_options[] = {DENSITY("0.5"), SCALE("1"), SPACE, {0}};
+const slao_setting slao_dare_options[] = {DENSITY("0.5"), SCALE(SLAO_SUM_SCALE), SPACE, {0}};
+const slao_setting slao_dare_ties_options[] = {DENSITY("0.5"), SCALE("1"), SPACE, {0}};
 const slao_setting slao_magmax_options[] = {SCALE("0.5"), SPACE, {0}};
 
 /* One tensor of one site, of all adapters. */

@@ -104,7 +104,7 @@ slao_status slao_merge_average(slao_lora **merged, const slao_merge_choice *choi
 }
 
 const slao_setting slao_task_arithmetic_options[] = {
-    {"scale", "what the sum is multiplied by", "1", NULL, -100, 100},
+    {"scale", "what the sum is multiplied by", SLAO_SUM_SCALE, NULL, -100, 100},
     {0},
 };
 

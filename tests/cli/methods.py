@@ -530,7 +530,7 @@ trial = Trial({"name": "ties", "density": 0.5})
 check_deltas("ties", trial, so_far(lambda c: ties(c, 0.5)))
 demand("ties shares the individual runs", trial.keys["finetune"] == alone.keys["finetune"])
 check_state("ties", trial, [1, 2, 3])
-trial = Trial({"name": "dare", "density": 1})  # nothing is dropped: the sum
+trial = Trial({"name": "dare", "density": 1, "scale": 1})  # nothing is dropped: the sum
 check_deltas("dare", trial, [{n: (j + 1) * m for n, m in mean.items()} for j, mean in enumerate(mean_so_far(taus))])
 trial = Trial({"name": "knots", "inside": "mean"})
 check_deltas("knots", trial, mean_so_far(taus))

@@ -195,14 +195,14 @@ def with_masks(space, theirs, **arguments):
 
 
 COMBINATIONS = [  # theirs, ours, options of ours
-    ("cat", "task-arithmetic", []),
+    ("cat", "task-arithmetic", ["scale=1"]),
     ("ties", "ties", ["space=factors", "density=0.6"]),
-    ("dare_linear", "dare", ["space=factors", "density=0.6"]),
+    ("dare_linear", "dare", ["space=factors", "density=0.6", "scale=1"]),
     ("dare_ties", "dare-ties", ["space=factors", "density=0.6"]),
     ("magnitude_prune", "magnitude-prune", ["space=factors", "density=0.6"]),
     ("svd", "average", []),
     ("ties_svd", "ties", ["density=0.6"]),
-    ("dare_linear_svd", "dare", ["density=0.6"]),
+    ("dare_linear_svd", "dare", ["density=0.6", "scale=1"]),
     ("dare_ties_svd", "dare-ties", ["density=0.6"]),
     ("magnitude_prune_svd", "magnitude-prune", ["density=0.6"]),
 ]

@@ -283,7 +283,7 @@ static slao_lora *dropped(const slao_merge_choice *choice, int family, int t) {
 static void test_dare(void **state) {
     (void)state;
     slao_lora *adapters[N_ADAPTERS], *left[N_ADAPTERS];
-    slao_merge_choice sum = choose("dare", "density=0.25"),
+    slao_merge_choice sum = choose("dare", "density=0.25 scale=1"),
                       ties = choose("dare-ties", "density=0.25");
     for (int t = 0; t < N_ADAPTERS; t++) {
         adapters[t] = adapter(1, t);
@@ -377,7 +377,7 @@ static void test_truncation(void **state) {
     slao_lora *adapters[N_ADAPTERS];
     for (int t = 0; t < N_ADAPTERS; t++)
         adapters[t] = adapter(0, t);
-    slao_merge_choice choice = choose("task-arithmetic", "");
+    slao_merge_choice choice = choose("task-arithmetic", "scale=1");
     slao_lora *sum = merge(&choice, (const slao_lora *const *)adapters, N_ADAPTERS), *cut;
     slao_truncation loss;
     assert_int_equal(sum->sites[0].rank, 9);
