@@ -52,7 +52,7 @@ static void print_time(const slao_estimate *e) {
     slao_duration_text(work, e->work_seconds);
     slao_duration_text(longest, e->longest_seconds);
     if (isnan(e->seconds)) {
-        printf("%-18s not known: this machine has not the memory for a measurement\n", "time");
+        printf("%-18s not known: there is too little memory here for a measurement\n", "time");
         return;
     }
     printf("%-18s about %s on %" PRId64 " rank%s (%s of work, the longest chain is %s)\n", "time",

@@ -115,8 +115,9 @@ static double number_in(const char *variable) { /* 0 if there is none */
     return text ? strtod(text, NULL) : 0;
 }
 
-static void look_for_memory(slao_node *node) {
+double slao_memory_limit(const char **by) {
     static const double MEBI = 1024 * 1024;
+    double least = 0;
     const struct {
         const char *who;
         double bytes;
@@ -128,12 +129,13 @@ static void look_for_memory(slao_node *node) {
          number_in("SLURM_MEM_PER_CPU") * number_in("SLURM_CPUS_ON_NODE") * MEBI},
     };
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
-        if (limits[i].bytes > 0 &&
-            (node->memory_limit == 0 || limits[i].bytes < node->memory_limit)) {
-            node->memory_limit = limits[i].bytes;
-            snprintf(node->limited_by, sizeof node->limited_by, "%s", limits[i].who);
-        }
+        if (smaller(least, limits[i].bytes) == least)
+            continue;
+        least = limits[i].bytes;
+        if (by)
+            *by = limits[i].who;
     }
+    return least;
 }
 
 /* The cores that any rank of this node may run on. Collective in the node. */
@@ -159,7 +161,9 @@ static slao_node look(const slao_ranks *ranks) {
                       .blas_threads = openblas_get_num_threads()};
     snprintf(node.host, sizeof node.host, "%s", ranks->host);
     look_for_cores(&node, ranks);
-    look_for_memory(&node);
+    const char *by = "";
+    node.memory_limit = slao_memory_limit(&by);
+    snprintf(node.limited_by, sizeof node.limited_by, "%s", by);
     return node;
 }
 
@@ -216,15 +220,18 @@ static bool finds_too_few_cores(const slao_node *node, const slao_run_needs *nee
     int threads = threads_of_node(node, needs);
     if (threads <= node->cores)
         return false;
-    int length = snprintf(text, size, "%d ranks", node->ranks);
-    if (threads > node->ranks)
-        length += snprintf(text + length, size - (size_t)length, " of %d threads each",
-                           threads / node->ranks);
+    int each = threads / node->ranks, length = 0;
+    if (node->ranks > 1)
+        length = snprintf(text, size, "%d ranks%s", node->ranks, each > 1 ? " of " : "");
+    if (each > 1)
+        length += snprintf(text + length, size - (size_t)length, "%d threads%s", each,
+                           node->ranks > 1 ? " each" : "");
     snprintf(
         text + length, size - (size_t)length,
-        " on %s share %d core%s, and wait for each other: start fewer, or ask the batch system "
+        " on %s share %d core%s, and wait for each other: %s, or ask the batch system "
         "for more cores%s",
         node->host, node->cores, node->cores == 1 ? "" : "s",
+        node->ranks > 1 ? "start fewer" : "give fewer --threads",
         node->cores < node->cores_of_host
             ? "; the host has more, which they may not use: mpirun binds ranks to cores unless "
               "it is told --bind-to none"

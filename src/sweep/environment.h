@@ -15,7 +15,7 @@
 typedef struct {
     char host[SLAO_HOST_NAME];
     int ranks;
-    int cores;           /* that one or several of its ranks may run on; never more than `quota` */
+    int cores;           /* that one or several of its ranks may run on, and its cgroup pays for */
     int cores_of_host;   /* that are online */
     int cores_per_rank;  /* that Slurm has set aside (--cpus-per-task); 0: not told */
     double memory_limit; /* bytes that all of them may take; 0: no limit */
@@ -32,6 +32,10 @@ typedef struct {
 
 /* Collective: looks and judges; rank 0 prints the warnings, each once. */
 slao_status slao_environment_check(slao_ranks *ranks, const slao_run_needs *needs);
+
+/* Bytes of memory that all of slao may take on this host, as what tells the least of them has it:
+ * *by, unless NULL, becomes "its memory", "its cgroup", or the name of a variable of Slurm's. */
+double slao_memory_limit(const char **by);
 
 /* ---- The parts of it, for tests ---- */
 

@@ -1,11 +1,11 @@
 #include "sweep/estimate.h"
 
+#include "sweep/environment.h"
 #include "sweep/simulation.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 typedef struct {
     const slao_study *study;
@@ -52,7 +52,7 @@ static slao_status count(estimation *e) {
         const slao_graph_step *in_graph = &e->graph[i];
         status = slao_encodings_of_step(e->encodings, step, &e->tokens[i]);
         blocked[i] = in_graph->failed;
-        for (int64_t p = 0; p < step->n_parents; p++)
+        for (int64_t p = 0; p < step->n_parents && !in_graph->done; p++)
             blocked[i] = blocked[i] || blocked[step->parents[p]];
         e->left[i] = !in_graph->done && !in_graph->left_out && !blocked[i];
         add(&e->estimate->without, e, i, step->shared_by);
@@ -68,10 +68,10 @@ static slao_status count(estimation *e) {
 
 /* ---- Time ---- */
 
-/* A machine with less memory than one rank takes is not measured on. */
+/* Where one rank would take more memory than there is, or than a job or container may take, nothing
+ * is measured. */
 static bool fits_here(const slao_footprint *memory) {
-    double pages = (double)sysconf(_SC_PHYS_PAGES), page = (double)sysconf(_SC_PAGESIZE);
-    return memory->weights + memory->rank < 0.8 * pages * page;
+    return memory->weights + memory->rank < 0.8 * slao_memory_limit(NULL);
 }
 
 static slao_status find_speed(estimation *e, const slao_store *store) {
@@ -130,7 +130,7 @@ static slao_status find_memory(estimation *e) {
 }
 
 /* A number in a record is about 20 bytes of text. Of an adapter there are the tensors and what
- * names them; of a training four numbers for every module beside its losses; of an evaluation a
+ * names them; of a training five numbers for every module beside its losses; of an evaluation a
  * short one for every example. The results file has the losses and scores again, and for every
  * trial the cosines of its adapters to one another. */
 static void find_disk(const estimation *e) {
@@ -139,7 +139,7 @@ static void find_disk(const estimation *e) {
         SHORT_NUMBER = 4,
         RECORD = 600,
         NAME = 150,
-        NUMBERS_OF_SITE = 6,
+        NUMBERS_OF_SITE = 5,
         H5 = 30000
     };
     double store = 0, results = H5, savepoint = 0;

@@ -233,8 +233,8 @@ static slao_status add_permutations(order_reader *reader, const cJSON *object, c
     int64_t wanted = total;
     if (!all) {
         double number = read.permutations->valuedouble;
-        if (!cJSON_IsNumber(read.permutations) || number != (double)(int64_t)number || number < 1 ||
-            number > MOST_DRAWN)
+        if (!cJSON_IsNumber(read.permutations) || !(number >= 1 && number <= MOST_DRAWN) ||
+            number != (double)(int64_t)number)
             return slao_fail(SLAO_BAD_INPUT,
                              "%s.permutations must be \"all\" or a whole number from 1 to %d", path,
                              MOST_DRAWN);

@@ -7,9 +7,10 @@
 #include "sweep/study.h"
 
 typedef struct {
-    const char *source; /* "store", "measurement", or "none": nothing below is known */
-    double trained;     /* tokens per second that a rank, or a group of ranks, trains on */
-    double scored;      /* likewise, that it evaluates; both 0 where nothing of the kind is left */
+    const char *source;   /* "store", "measurement", or "none": nothing below is known */
+    double trained;       /* tokens per second that a rank, or a group of ranks, trains on */
+    double scored;        /* likewise, that it evaluates; both 0 where nothing of the kind is left
+                           and none is known */
     double merge_seconds; /* of a merge; 0 where none is known */
 } slao_speed;
 

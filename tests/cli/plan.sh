@@ -59,6 +59,9 @@ EOF
 [ ! -e results/spec.store ] || fail "planning has left something"
 
 "$SLAO" plan "$folder/spec.json" --set preset=one >"$folder/plan.txt"
+grep -q "by a short measurement" "$folder/plan.txt" || fail "no measurement"
+SLURM_MEM_PER_NODE=1 "$SLAO" plan "$folder/spec.json" --set preset=one >"$folder/little.txt"
+grep -q "too little memory here for a measurement" "$folder/little.txt" || fail "measured beyond what the job may take"
 grep -Eq '^fine-tune steps +12 +4 +0 +4$' "$folder/plan.txt" || fail "counts as text: $(cat "$folder/plan.txt")"
 "$SLAO" plan --help | grep -q -- --set || fail "help"
 

@@ -116,6 +116,14 @@ static void test_more_threads_than_cores(void **state) {
     threads.threads = 2;
     check_found(&node, &threads, &place, "cores",
                 (const char *[3]){"4 ranks of 2 threads each", NULL, NULL});
+    slao_node one = node;
+    one.ranks = 1;
+    one.cores = 3;
+    threads.threads = 4;
+    check_found(&one, &threads, &place, "cores",
+                (const char *[3]){"4 threads on n1 share 3 cores", "give fewer --threads", NULL});
+    threads.threads = 3;
+    check_found(&one, &threads, &place, NULL, NULL);
 }
 
 static void test_cores_that_nobody_uses(void **state) {

@@ -492,6 +492,8 @@ static const struct {
      "sweep.order[0].permutation is not a key that slao knows; did you mean \"permutations\"?"},
     {"", "\"order\": {\"tasks\": [\"CB\"]}", NULL, "sweep.order[0].permutations is missing"},
     {"", "\"order\": {\"tasks\": [\"CB\"], \"permutations\": 0}", NULL, "from 1 to 40320"},
+    {"", "\"order\": {\"tasks\": [\"CB\"], \"permutations\": 1.5}", NULL, "from 1 to 40320"},
+    {"", "\"order\": {\"tasks\": [\"CB\"], \"permutations\": 1e300}", NULL, "from 1 to 40320"},
     {"", "\"order\": {\"tasks\": [\"CB\"], \"permutations\": \"some\"}", NULL,
      "must be \"all\" or"},
     {"", "\"order\": {\"tasks\": [\"CB\", \"yelp\"], \"permutations\": 3}", NULL,
