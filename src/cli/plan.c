@@ -151,7 +151,7 @@ static slao_status estimate_and_print(const slao_sweep_choices *choices, const s
     slao_store *store = NULL;
     slao_estimate estimate;
     slao_status status = slao_sweep_places(choices, study->spec, &output, &folder);
-    if (status == SLAO_OK && !choices->fresh && slao_is_folder(folder))
+    if (status == SLAO_OK && slao_is_folder(folder))
         status = slao_store_look_into(&store, folder);
     if (status == SLAO_OK)
         status = slao_estimate_make(&estimate, study, store, &choices->selection,

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "sweep/life.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,24 +103,42 @@ static slao_status add_to_log(const slao_chronicle *chronicle, const slao_event 
     return status;
 }
 
+/* The caller frees both, also after a failure. */
+static slao_status find_logs(const slao_chronicle *chronicle, int64_t step, char **log,
+                             char **tries) {
+    slao_hash key = chronicle->parts.plan->steps[step].key;
+    *log = *tries = NULL;
+    SLAO_TRY(slao_store_log_path(chronicle->parts.store, key, log));
+    return slao_store_tries_path(chronicle->parts.store, key, tries);
+}
+
 /* Adds a try to the log of a step that has failed for good, or to the tries of one that has not;
  * *path, which the caller frees, is where that is. */
 static slao_status write_log(const slao_chronicle *chronicle, const slao_event *event,
                              char **path) {
-    const slao_store *store = chronicle->parts.store;
-    slao_hash key = chronicle->parts.plan->steps[event->step].key;
-    char *log = NULL, *tries = NULL;
-    slao_status status = slao_store_log_path(store, key, &log);
-    if (status == SLAO_OK)
-        status = slao_store_tries_path(store, key, &tries);
+    char *log, *tries;
+    slao_status status = find_logs(chronicle, event->step, &log, &tries);
     bool for_good = event->kind == SLAO_EVENT_FAILED;
     if (status == SLAO_OK)
         status =
             add_to_log(chronicle, event, slao_is_file(tries) ? tries : log, for_good ? log : tries);
-    if (status == SLAO_OK && for_good)
-        unlink(tries); /* they are in the log now */
+    if (status == SLAO_OK && for_good && unlink(tries) != 0 && errno != ENOENT)
+        status = slao_fail_errno(SLAO_BROKEN, "cannot remove %s, which is in its log now", tries);
     *path = for_good ? log : tries;
     free(for_good ? tries : log);
+    return status;
+}
+
+/* A step that is done has no log, or it would count as failed should its record be lost. Its tries,
+ * if it has any, begin with what the log says. */
+static slao_status drop_log(const slao_chronicle *chronicle, int64_t step) {
+    char *log, *tries;
+    slao_status status = find_logs(chronicle, step, &log, &tries);
+    if (status == SLAO_OK && slao_is_file(log) &&
+        (slao_is_file(tries) ? unlink(log) : rename(log, tries)) != 0)
+        status = slao_fail_errno(SLAO_BROKEN, "cannot move %s to %s", log, tries);
+    free(tries);
+    free(log);
     return status;
 }
 
@@ -265,7 +284,7 @@ static void note(slao_chronicle *chronicle, const slao_event *event) {
                                         : (occupation){-1, 0};
     if (event->kind == SLAO_EVENT_DONE)
         chronicle->tokens += event->tokens;
-    if (event->kind == SLAO_EVENT_FAILED)
+    if (event->kind == SLAO_EVENT_FAILED && event->status != SLAO_NO_RESOURCE)
         chronicle->failures[chronicle->n_failures++ % FAILURES_SHOWN] = event->step;
 }
 
@@ -296,6 +315,8 @@ static slao_status hear(void *context, const slao_event *event) {
     note(chronicle, event);
     chronicle->last = *event;
     SLAO_TRY(show(chronicle, event));
+    if (event->kind == SLAO_EVENT_DONE)
+        SLAO_TRY(drop_log(chronicle, event->step));
     if (event->kind != SLAO_EVENT_TICK)
         SLAO_TRY(write_journal(chronicle, event));
     if (slao_seconds() - chronicle->written >= STATUS_SECONDS)

@@ -4,7 +4,7 @@
  *                         or stopping, "time", "rank", "key" of the step, "seconds" and "tokens" of
  *                         one that is done, "message"}
  *   STORE/logs/KEY.log    of a step that failed for good: each try with its time, rank and message
- *   STORE/logs/KEY.tries  the same of a step that is to run again
+ *   STORE/logs/KEY.tries  the same of a step that is to run again, or is done after all
  *   STORE/status.json     where the run is (below), written anew every two seconds
  *   stderr                the progress (sweep/progress.h)
  *

@@ -144,9 +144,6 @@ static slao_status open_store(sweep_run *run, const char *spec_folder) {
         return SLAO_OK;
     SLAO_TRY(slao_store_lock(run->store));
     SLAO_TRY(slao_leftovers_remove(run->store, run->output));
-    const slao_plan *plan = run->study.plan;
-    for (int64_t i = 0; run->choices->fresh && i < plan->n_steps; i++)
-        SLAO_TRY(slao_store_forget(run->store, plan->steps[i].key));
     return slao_study_keep(&run->study, run->store, spec_folder);
 }
 
@@ -212,17 +209,22 @@ static slao_status load_bench(sweep_run *run) {
     return slao_workbench_new(&run->bench, &parts);
 }
 
-/* What the coordinator knows of the steps; rank 0's alone. What cannot be read of a step is taken
- * away: it would seem done to who runs it. */
+/* What the coordinator knows of the steps; rank 0's alone. Of a step that is to run nothing is left
+ * that would make it seem done to who runs it: a record that cannot be read, or under --fresh any;
+ * there nor is anything that it would go on from. */
 static slao_status make_graph(sweep_run *run) {
     const slao_plan *plan = run->study.plan;
     if (run->ranks->rank != 0)
         return SLAO_OK;
-    SLAO_TRY(
-        slao_graph_new(&run->graph, plan, run->store, &run->choices->selection, &run->machine));
+    const slao_selection *selection = &run->choices->selection;
+    SLAO_TRY(slao_graph_new(&run->graph, plan, run->store, selection,
+                            selection->fresh ? NULL : &run->machine));
     for (int64_t i = 0; i < plan->n_steps; i++) {
-        if (!run->graph[i].done)
-            SLAO_TRY(slao_store_forget(run->store, plan->steps[i].key));
+        if (run->graph[i].done)
+            continue;
+        SLAO_TRY(slao_store_forget(run->store, plan->steps[i].key));
+        if (selection->fresh && !run->graph[i].left_out)
+            SLAO_TRY(slao_store_forget_tries(run->store, plan->steps[i].key));
     }
     return slao_deadline(&run->deadline, run->choices->time_limit);
 }

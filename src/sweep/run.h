@@ -21,7 +21,6 @@ typedef struct {
     const char *const *settings; /* arguments of --set, in order */
     int64_t n_settings;
     slao_progress_mode progress;
-    bool fresh; /* runs every step of this sweep again */
     slao_selection selection;
     int64_t max_fails, max_retries; /* of steps; 0: none */
     double time_limit;              /* minutes; 0: what the batch system says, if it does */

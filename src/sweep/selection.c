@@ -141,8 +141,11 @@ slao_status slao_selection_apply(const slao_selection *selection, const slao_pla
     slao_status status = choose_shard(selection, plan, graph, in_shard);
     if (status == SLAO_OK)
         status = choose_trials(selection, plan, graph, in_shard);
-    for (int64_t i = 0; i < plan->n_steps; i++)
-        graph[i].failed = graph[i].failed && !selection->failed;
+    for (int64_t i = 0; i < plan->n_steps; i++) {
+        slao_graph_step *step = &graph[i];
+        step->done = step->done && (step->left_out || !selection->fresh);
+        step->failed = step->failed && !selection->failed && !selection->fresh;
+    }
     free(in_shard);
     return status;
 }

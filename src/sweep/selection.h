@@ -8,6 +8,8 @@
  * --only failed, missing: the trials of which a step failed, and the other ones that are not done.
  * Without it, all; but a step that failed in an earlier run is not run again without `failed`: it
  * failed as often as it was to be tried.
+ *
+ * --fresh: what is chosen by the above runs as if it never had.
  */
 #ifndef SLAO_SWEEP_SELECTION_H
 #define SLAO_SWEEP_SELECTION_H
@@ -18,6 +20,7 @@
 typedef struct {
     int64_t shard, shards; /* from 1, and how many; 0 of 0: all */
     bool failed, missing;  /* --only: neither means both, as said above */
+    bool fresh;
 } slao_selection;
 
 /* Reads "2/8", and "failed,missing". */
@@ -25,7 +28,8 @@ slao_status slao_selection_read_shard(slao_selection *selection, const char *tex
 slao_status slao_selection_read_only(slao_selection *selection, const char *text);
 
 /* Chooses by `graph`, as plan->steps, in which cost, done and failed (of every step that did, in an
- * earlier run) are set. Sets left_out, and takes `failed` back where the step is to run. */
+ * earlier run) are set. Sets left_out, and takes `done` and `failed` back where the step is to run.
+ */
 slao_status slao_selection_apply(const slao_selection *selection, const slao_plan *plan,
                                  slao_graph_step *graph);
 

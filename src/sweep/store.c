@@ -165,14 +165,31 @@ slao_status slao_store_get(const slao_store *store, slao_hash key, cJSON **recor
     return status;
 }
 
+static slao_status remove_if_there(const char *path) {
+    return unlink(path) == 0 || errno == ENOENT
+               ? SLAO_OK
+               : slao_fail_errno(SLAO_BAD_INPUT, "cannot remove %s", path);
+}
+
 slao_status slao_store_forget(slao_store *store, slao_hash key) {
     char *path;
     SLAO_TRY(key_path(store, &path, "steps", key, ".json"));
-    slao_status status = SLAO_OK;
-    if (unlink(path) != 0 && errno != ENOENT)
-        status = slao_fail_errno(SLAO_BAD_INPUT, "cannot remove %s", path);
+    slao_status status = remove_if_there(path);
     free(path);
     return status;
+}
+
+slao_status slao_store_forget_tries(slao_store *store, slao_hash key) {
+    slao_status (*const paths[])(const slao_store *store, slao_hash key, char **path) = {
+        slao_store_checkpoint_path, slao_store_log_path, slao_store_tries_path};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        char *path;
+        SLAO_TRY(paths[i](store, key, &path));
+        slao_status status = remove_if_there(path);
+        free(path);
+        SLAO_TRY(status);
+    }
+    return SLAO_OK;
 }
 
 slao_status slao_store_put_spec(slao_store *store, const char *name, const cJSON *spec) {

@@ -6,7 +6,7 @@
  *                              the record
  *   STORE/checkpoints/KEY      a training under way (sweep/savepoint.h)
  *   STORE/logs/KEY.log         why a step failed for good: it runs again only if it is asked for
- *   STORE/logs/KEY.tries       why it did not come to its end when it was run, but may yet
+ *   STORE/logs/KEY.tries       why it did not come to its end when it was run, but may yet or has
  *   STORE/specs/NAME.json      a sweep over this store, by its name (sweep/archive.h)
  *   STORE/journal.jsonl        events, a line each (sweep/journal.h)
  *   STORE/lock                 who works in this store (sweep/lock.h)
@@ -53,6 +53,8 @@ slao_status slao_store_unlock(slao_store *store);
 
 /* Removes the record, so that the step counts as not run; one that is not there is fine. */
 slao_status slao_store_forget(slao_store *store, slao_hash key);
+/* Likewise what is left of runs that did not come to an end: its savepoint, log and tries. */
+slao_status slao_store_forget_tries(slao_store *store, slao_hash key);
 
 bool slao_store_has(const slao_store *store, slao_hash key);
 /* The record's "key" must be `key`. A full disk gives SLAO_NO_RESOURCE and leaves no record. */

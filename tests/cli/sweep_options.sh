@@ -101,6 +101,35 @@ grep -q -- "--only failed" "$work/stderr" || fail "no word of --only failed"
 expect 0 "${bad[@]}" --only missing
 expect 1 "${bad[@]}" --only failed
 [ "$(events failed)" -eq 2 ] || fail "--only failed did not run what failed"
+tries=${log%.log}.tries # a folder stands for a file that cannot be removed
+mkdir "$tries"
+expect 4 "${bad[@]}" --only failed
+grep -q "cannot remove $tries" "$work/stderr" || fail "tries that stay are not told of"
+rmdir "$tries"
+
+echo "== a step that failed and is done since has not failed; --fresh runs all that is asked for, and nothing else"
+again=("${mpi[@]}" "$SLAO" sweep "$work/spec.json" -o "$work/whole.h5")
+done_events() { grep -c '"event":"done"' "$work/whole.store/journal.jsonl"; }
+key=$(basename "$(grep -l '"kind":"finetune"' "$work/whole.store/steps/"* | sed -n 1p)" .json)
+fail_step() { rm "$work/whole.store/steps/$key.json" && echo "an old failure" >"$work/whole.store/logs/$key.log"; }
+fail_step
+expect 1 "${again[@]}"
+expect 0 "${again[@]}" --only failed
+same "after a failure"
+grep -q "an old failure" "$work/whole.store/logs/$key.tries" || fail "the failure is forgotten"
+printf '{' >"$work/whole.store/steps/$key.json"
+expect 0 "${again[@]}"
+same "after a failure and a damaged record"
+before=$(done_events)
+expect 0 "${again[@]}" --fresh --only failed
+same "--fresh where nothing failed"
+[ "$(done_events)" -eq "$before" ] || fail "--fresh --only failed ran what had not failed"
+fail_step
+echo "no savepoint" >"$work/whole.store/checkpoints/$key"
+expect 0 "${again[@]}" --fresh
+same "--fresh after a failure"
+[ "$(done_events)" -eq $((before + $(find "$work/whole.store/steps" -name '*.json' | wc -l))) ] || fail "--fresh did not run all"
+! grep -q "it is not used" "$work/stderr" || fail "--fresh looked at a savepoint"
 
 echo "== a rank that is lost ends the run, but no step has failed: the same command goes on"
 seen() { grep -qs "\"event\":\"$1\".*\"rank\":1" "$work/lost.store/journal.jsonl"; }
