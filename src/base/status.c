@@ -29,8 +29,10 @@ slao_status slao_fail_errno(slao_status status, const char *format, ...) {
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
     size_t length = strlen(message);
-    snprintf(message + length, sizeof message - length, ": %s", strerror(error));
-    bool refused = error == ENOSPC || error == EDQUOT || error == ENOMEM || error == EMFILE;
+    snprintf(message + length, sizeof message - length, ": %s%s", strerror(error),
+             error == EFBIG ? " (does ulimit -f limit it?)" : "");
+    bool refused =
+        error == ENOSPC || error == EDQUOT || error == EFBIG || error == ENOMEM || error == EMFILE;
     return refused ? SLAO_NO_RESOURCE : status;
 }
 

@@ -26,8 +26,8 @@ typedef enum {
 slao_status slao_fail(slao_status status, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* As slao_fail, for a failed system call: adds ": " and strerror(errno). ENOSPC, EDQUOT, ENOMEM and
- * EMFILE give SLAO_NO_RESOURCE, everything else `status`. */
+/* As slao_fail, for a failed system call: adds ": " and strerror(errno). ENOSPC, EDQUOT, EFBIG,
+ * ENOMEM and EMFILE give SLAO_NO_RESOURCE, everything else `status`. */
 slao_status slao_fail_errno(slao_status status, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

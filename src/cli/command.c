@@ -4,6 +4,7 @@
 #include "sweep/provenance.h"
 
 #include <cblas.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +69,9 @@ static slao_status unknown_command(const char *word) {
 
 int slao_cli_main(int argc, char **argv) {
     restart_with_one_blas_thread(argv);
+    /* A file that comes to the limit on its size (ulimit -f) fails to be written like one on a full
+     * disk, where the signal would end the program. */
+    (void)signal(SIGXFSZ, SIG_IGN);
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         print_help();
         return argc < 2 ? SLAO_BAD_INPUT : SLAO_OK;

@@ -115,7 +115,7 @@ static slao_status find_time(estimation *e) {
     estimate->longest_seconds = known ? simulated.critical_path : NAN;
     double chains = simulated.critical_path > 0 ? simulated.work / simulated.critical_path : 1;
     estimate->speed_up =
-        fmin(chains * (double)e->study->spec->ranks_per_trial, (double)estimate->ranks);
+        fmin(chains, (double)estimate->groups) * (double)e->study->spec->ranks_per_trial;
     return SLAO_OK;
 }
 

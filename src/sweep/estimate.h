@@ -21,7 +21,7 @@ typedef struct {
      * not in them. `seconds` is what the schedule takes, `work_seconds` the sum over all steps,
      * `longest_seconds` the longest chain of steps that wait for one another. */
     double seconds, work_seconds, longest_seconds;
-    double speed_up; /* of so many ranks at most, by the longest chain */
+    double speed_up; /* at most, by the longest chain and by the ranks that are in groups */
     slao_footprint memory;
     double node_bytes; /* memory of a node that has all the ranks */
     double disk_bytes; /* that what is left adds to the store, and the results file */

@@ -243,7 +243,8 @@ static slao_status make_shared_file(const char *folder, size_t size, char **path
     free(*path);
     *path = NULL;
     *fd = -1;
-    return slao_fail(SLAO_NO_RESOURCE, "%s: %s", folder, strerror(error));
+    errno = error;
+    return slao_fail_errno(SLAO_NO_RESOURCE, "%s", folder);
 }
 
 static slao_status make_shared_file_somewhere(const slao_ranks *ranks, size_t size, char **path,

@@ -59,6 +59,8 @@ EOF
 [ ! -e results/spec.store ] || fail "planning has left something"
 
 "$SLAO" plan "$folder/spec.json" --set preset=one >"$folder/plan.txt"
+"$SLAO" plan "$folder/spec.json" --set preset=one --set ranks_per_trial=2 --ranks 3 >"$folder/grouped.txt"
+grep -qx "3 ranks: at most 2.0 times as fast as one" "$folder/grouped.txt" || fail "the third rank is in no group: $(cat "$folder/grouped.txt")"
 grep -q "by a short measurement" "$folder/plan.txt" || fail "no measurement"
 SLURM_MEM_PER_NODE=1 "$SLAO" plan "$folder/spec.json" --set preset=one >"$folder/little.txt"
 grep -q "too little memory here for a measurement" "$folder/little.txt" || fail "measured beyond what the job may take"

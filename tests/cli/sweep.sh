@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Whole sweeps of a small random model on the quickstart's suite: the same fingerprint for 1, 2, 3 and 5 ranks, without
 # mpirun, and after kills and drains; finished steps are kept, shared ones run once; slao collect and slao-analysis
-# read what is left. The full disk, the bad output folder and the failing trial give their exit codes.
+# read what is left. The full disk, the limit on files, the bad output folder and the failing trial give their exit codes.
 set -euo pipefail
 python=$SLAO_SOURCE/build/python/bin/python
 work=$(mktemp -d)
@@ -167,6 +167,22 @@ if [ "$(id -u)" -eq 0 ]; then
   expect 0 "$SLAO" sweep "$work/spec.json" -o "$work/full.h5" --store "$work/disk/store"
   [ "$(fingerprint)" = "$wanted" ] || fail "after the full disk: $(fingerprint), not $wanted"
 fi
+
+echo "== a limit on the size of files is a full disk, too: here the results file alone does not come to be"
+half=$(($(stat -c %s "$work/alone.h5") / 2)) # too little for MPI's own files: set once those are there
+"$SLAO" sweep "$work/spec.json" -o "$work/large.h5" >"$work/stdout" 2>"$work/stderr" &
+pid=$!
+for _ in $(seq 500); do grep -qs '"event":"done"' "$work/large.store/journal.jsonl" && break; sleep 0.02; done
+prlimit --pid $pid --fsize=$half || fail "the sweep ended before it could be limited"
+code=0
+wait $pid || code=$?
+[ $code -eq 3 ] || fail "exit code $code, not 3"
+grep -q "cannot write .*: File too large" "$work/stderr" || fail "the limit is not named"
+[ ! -e "$work/large.h5" ] || fail "half a results file is left"
+expect 0 "$SLAO" sweep "$work/spec.json" -o "$work/large.h5"
+[ "$(fingerprint)" = "$wanted" ] || fail "after the limit: $(fingerprint), not $wanted"
+done_lines=$(grep -c '"event":"done"' "$work/large.store/journal.jsonl")
+[ "$done_lines" -eq "$(find "$work/large.store/steps" -name '*.json' | wc -l)" ] || fail "finished steps ran again"
 
 echo "== the analysis reads it"
 PYTHONPATH=$SLAO_SOURCE/analysis "$python" -m slao_analysis all "$work/alone.h5" -o "$work/figures" >/dev/null

@@ -597,7 +597,7 @@ static void test_disk_that_fills_up(void **state) {
     assert_int_equal(stat(path, &facts), 0);
     for (off_t part = 1; part < PARTS; part++)
         assert_int_equal(exit_code_of_writing(s, path, (rlim_t)(part * facts.st_size / PARTS)),
-                         SLAO_BROKEN);
+                         SLAO_NO_RESOURCE);
     assert_int_equal(exit_code_of_writing(s, path, (rlim_t)(2 * facts.st_size)), SLAO_OK);
     free(path);
     sweep_free(s);
