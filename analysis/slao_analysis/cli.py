@@ -146,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         paths = options.run(load(*options.results), options)
-    except (ResultsError, OSError, ValueError) as error:
+    except (ResultsError, OSError) as error:
         _say(str(error))
         return 2
     for path in paths:

@@ -31,7 +31,7 @@ import pandas as pd
 from scipy import optimize, stats
 
 from . import labels
-from .results import Results
+from .results import Results, ResultsError
 
 LEVEL = 0.95
 ALPHA = 1 - LEVEL
@@ -142,14 +142,18 @@ def sign_flip_p(differences: np.ndarray, seed: int = 0) -> float:
     return hits / len(signs) if n <= EXACT_PAIRS else (hits + 1) / (FLIPS + 1)
 
 
+def _nonzero(differences: np.ndarray) -> np.ndarray:
+    """Those that are not 0 but for rounding, which ranks are made of."""
+    d = np.round(np.asarray(differences, dtype=float), 12)
+    return d[d != 0]
+
+
 def wilcoxon_p(differences: np.ndarray) -> float:
-    """Two-sided p of Wilcoxon's signed-rank test; 1 where all differences are 0."""
-    d = np.asarray(differences, dtype=float)
-    if len(d) == 0:
+    """Two-sided p of Wilcoxon's signed-rank test, which leaves out differences of 0; 1 where no more than one is left."""
+    if len(differences) == 0:
         return math.nan
-    if not d.any():
-        return 1.0
-    return float(stats.wilcoxon(np.round(d, 12)).pvalue)
+    d = _nonzero(differences)
+    return float(stats.wilcoxon(d).pvalue) if len(d) > 1 else 1.0
 
 
 def holm(p: Sequence[float]) -> np.ndarray:
@@ -175,8 +179,7 @@ def cohens_dz(differences: np.ndarray) -> float:
 
 def rank_biserial(differences: np.ndarray) -> float:
     """Matched-pairs rank-biserial correlation: 1 where every pair favours the first, -1 the second."""
-    d = np.round(np.asarray(differences, dtype=float), 12)
-    d = d[d != 0]
+    d = _nonzero(differences)
     if len(d) == 0:
         return math.nan
     ranks = stats.rankdata(np.abs(d))
@@ -401,7 +404,7 @@ def comparisons(
         jobs += [(groups[chosen], group) for setting, group in groups.items() if setting != chosen]
     if reference is not None and not jobs and len(trials):
         known = ", ".join(dict.fromkeys(trials["setting"]))
-        raise ValueError(f"no setting is called {reference!r}, or nothing to compare it with; there are: {known}")
+        raise ResultsError(f"no setting is called {reference!r}, or nothing to compare it with; there are: {known}")
     found = [compare(first, second, metric, examples) for metric in metrics for first, second in jobs[:most]]
     return _with_holm(found)
 

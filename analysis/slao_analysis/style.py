@@ -14,6 +14,7 @@ matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt  # noqa: E402
 from matplotlib.artist import Artist  # noqa: E402
+from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 #: Inches: one column of a two-column page, and the height of a page.
@@ -104,11 +105,22 @@ def row_height(names: Sequence[str]) -> float:
     return 0.07 + 0.105 * (1 + max((name.count("\n") for name in names), default=0))
 
 
+def from_zero(axes: Axes) -> None:
+    """The vertical axis begins at 0, and leaves room above the highest value."""
+    if axes.has_data():
+        axes.update_datalim([(axes.dataLim.x0, 0)])
+        axes.autoscale_view(scalex=False)
+    axes.set_ylim(bottom=0)
+
+
 def legend(figure: Figure, handles: list[Artist], names: list[str]) -> None:
-    """The legend above the figure; one column where names are long."""
-    longest = max(map(len, names), default=0)
-    figure.legend(handles, [wrapped(name, 56) for name in names], loc="outside upper left", handlelength=2.4,
-                  ncols=1 if longest > 26 else 2)
+    """The legend above the figure, in two columns where they fit."""
+    for columns in (2, 1):
+        made = figure.legend(handles, [wrapped(name, 56) for name in names], loc="outside upper left", handlelength=2.4,
+                             ncols=columns)
+        if columns == 1 or made.get_window_extent().width <= figure.bbox.width:
+            return
+        made.remove()
 
 
 _tips = itertools.count()

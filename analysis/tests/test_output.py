@@ -313,6 +313,25 @@ def test_regime_of_small_steps(five_tasks, tmp_path):
     assert not overlaps(figure)
 
 
+@pytest.mark.parametrize("name, columns", [("SLAO", 2), ("SeqLoRA lr=0.001 epochs=10", 1)])
+def test_legends_stay_inside(name, columns):
+    figure = style.new_figure(2)
+    lines = [figure.subplots().plot([1, 2], [1, 2])[0]] * 7
+    style.legend(figure, lines, [f"{name} {number}" for number in range(7)])
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    assert legend._ncols == columns
+    box = legend.get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
+
+
+def test_an_axis_from_zero_shows_the_highest_value():
+    axes = style.new_figure(2).subplots()
+    axes.plot([1, 2, 3], [1.89, 1.9, 1.88])
+    style.from_zero(axes)
+    assert axes.get_ylim()[0] == 0 and axes.get_ylim()[1] > 1.95
+
+
 def test_what_each_figure_shows(everything):
     """Structure: how many lines, cells and marks, and at which values."""
     results = load(everything)

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from slao_analysis import labels, load, orders, statistics
+from slao_analysis.results import ResultsError
 
 DIFFERENCES = [
     np.array([0.021, 0.004, 0.037, -0.011, 0.018, 0.026, 0.009]),
@@ -37,6 +38,9 @@ def test_extreme_pairs():
     assert statistics.sign_flip_p(np.full(6, 0.1)) == 2 / 2**6
     assert statistics.sign_flip_p(np.zeros(4)) == 1
     assert statistics.wilcoxon_p(np.zeros(4)) == 1
+    assert statistics.wilcoxon_p(np.array([0, 1e-17, -1e-17])) == 1
+    assert statistics.wilcoxon_p(np.array([0.02, 0])) == 1  # 2 / 2^1
+    assert statistics.wilcoxon_p(np.array([0.02, 0, 0.02])) == pytest.approx(stats.wilcoxon([0.02, 0.02]).pvalue)
     assert math.isnan(statistics.sign_flip_p(np.array([])))
     assert statistics.rank_biserial(np.array([0.1, 0.2, 0.3])) == 1
     assert statistics.rank_biserial(np.array([0.1, -0.2, 0.3])) == pytest.approx((4 - 2) / 6)
@@ -173,7 +177,7 @@ def test_example_interval_from_a_file(two_tasks):
 def test_reference_can_be_chosen(two_tasks):
     found = statistics.comparisons(load(two_tasks), metrics=("AA",), reference="seqlora")
     assert {c.first for c in found} == {"SeqLoRA"}
-    with pytest.raises(ValueError, match="no setting is called 'magmax'.*SeqLoRA"):
+    with pytest.raises(ResultsError, match="no setting is called 'magmax'.*SeqLoRA"):
         statistics.comparisons(load(two_tasks), reference="magmax")
 
 

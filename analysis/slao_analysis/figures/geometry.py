@@ -66,7 +66,7 @@ def draw_panels(lines: list[tuple[str, dict[str, np.ndarray]]], offset: int) -> 
         else:
             axes.locator_params(axis="y", nbins=4, min_n_ticks=2)
         axes.set_title(title + _rescale(axes), fontsize=7)
-        axes.set_ylim(bottom=0)
+        style.from_zero(axes)
         axes.locator_params(axis="x", nbins=4, min_n_ticks=2)
         axes.grid(axis="y", color=style.LIGHT, linewidth=0.5)
         axes.set_axisbelow(True)

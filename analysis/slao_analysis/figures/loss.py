@@ -63,7 +63,7 @@ def draw_curves(curves: list[tuple[str, pd.DataFrame]]) -> Figure:
     axes.set_xlabel("optimiser step")
     axes.set_ylabel("loss, nat per token")
     axes.set_xlim(0.5, longest["step"].max() + 0.5)
-    axes.set_ylim(bottom=0)
+    style.from_zero(axes)
     style.legend(figure, *axes.get_legend_handles_labels())
     return figure
 

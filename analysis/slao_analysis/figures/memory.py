@@ -71,7 +71,7 @@ def draw_memory(steps: pd.DataFrame, trials: pd.DataFrame) -> Figure:
     for axes, title in ((left, "tasks trained so far"), (right, "tasks of the sequence, T")):
         axes.set_xlabel(title)
         axes.set_ylabel(f"state kept, {unit_name}")
-        axes.set_ylim(bottom=0)
+        style.from_zero(axes)
         low, high = axes.dataLim.intervalx if axes.lines else (0, 1)
         axes.set_xlim(low - max(0.12 * (high - low), 0.5), high + max(0.12 * (high - low), 0.5))
         axes.locator_params(axis="both", nbins=5)

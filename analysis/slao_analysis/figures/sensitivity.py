@@ -132,7 +132,7 @@ def _set_ticks(axes: Axes, numbers: np.ndarray, places: list[tuple[float, str]],
             chosen.append(value)
     shown = [labels.number_text(value) for value in chosen]
     axes.set_xticks([*chosen, *(at for at, _ in places)], [*shown, *(labels.pretty_lambda(name) for _, name in places)],
-                    rotation=90 if many else 45 if max(map(len, shown)) > 5 else 0)
+                    rotation=90 if many else 45 if max(map(len, shown)) > 4 else 0)
     axes.minorticks_off()
 
 
