@@ -279,6 +279,22 @@ def test_figures_read_what_they_are_asked_for(five_tasks, monkeypatch):
     assert read and read <= first
 
 
+def test_trainings_of_other_lengths_have_a_loss_figure_of_their_own(five_tasks, tmp_path):
+    path = tmp_path / "more.h5"
+    shutil.copy(five_tasks, path)
+    with h5py.File(path, "r+") as file:
+        for row in file["trials"][:]:
+            if row["method"] == b"seqlora":
+                group = file[f"trial/{row['id'].decode()}"]
+                loss, steps = np.repeat(group["loss"][:], 2), 2 * group["loss_steps"][:]
+                del group["loss"], group["loss_steps"]
+                group["loss"], group["loss_steps"] = loss, steps
+    first = [d for d in FIGURES["loss"].drawings(load(path)) if d.name.startswith("loss-order1")]
+    assert [drawing.name for drawing in first] == ["loss-order1-part1", "loss-order1-part2"]
+    shown = [[text.get_text() for text in drawing.draw().legends[0].get_texts()] for drawing in first]
+    assert sorted(any("SeqLoRA" in name for name in names) for names in shown) == [False, True]
+
+
 def test_geometry_of_longer_trainings(five_tasks, tmp_path):
     """Distance of each task's own training, and the error of its linearisation: panels where they are recorded."""
     path = tmp_path / "more.h5"

@@ -68,14 +68,22 @@ def draw_curves(curves: list[tuple[str, pd.DataFrame]]) -> Figure:
     return figure
 
 
+def _parts(results: Results, trainings: list[Training]) -> Iterator[list[Training]]:
+    """What shares a figure: trainings of as many steps on each task, no more than can be told apart."""
+    steps = dict(results.arrays([next(iter(t.trials.values())) for t in trainings], "loss_steps"))
+    alike: dict[tuple[int, ...], list[Training]] = {}
+    for training in trainings:
+        alike.setdefault(tuple(steps.get(next(iter(training.trials.values())), ())), []).append(training)
+    for group in alike.values():
+        yield from (group[start:start + MOST_LINES] for start in range(0, len(group), MOST_LINES))
+
+
 def drawings(results: Results) -> Iterator[style.Drawing]:
     for number, name, trials in numbered_orders(results):
-        trainings = of_order(results, trials)
-        for start in range(0, len(trainings), MOST_LINES):
-            chosen = trainings[start:start + MOST_LINES]
-            suffix = f"-part{start // MOST_LINES + 1}" if len(trainings) > MOST_LINES else ""
+        parts = list(_parts(results, of_order(results, trials)))
+        for part, chosen in enumerate(parts, 1):
             yield style.Drawing(
-                f"loss-order{number}{suffix}",
+                f"loss-order{number}" + (f"-part{part}" if len(parts) > 1 else ""),
                 f"Training loss, mean over seeds, running mean within each task; {name}. Settings that differ only in "
                 "how they merge share their training.",
                 lambda chosen=chosen: draw_curves([(t.label, mean_curve(results, t)) for t in chosen]),
