@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "cli/document.h"
 #include "cli/options.h"
+#include "linalg/bf16.h"
 #include "sweep/estimate.h"
 
 #include <inttypes.h>
@@ -45,9 +46,13 @@ static void print_bytes(const char *label, double bytes, const char *of) {
     printf("%-18s %.3g %s%s\n", label, bytes, units[unit], of);
 }
 
-static void print_time(const slao_estimate *e) {
+static void print_time(const slao_spec *spec, const slao_estimate *e) {
     const slao_speed *speed = &e->speed;
     char seconds[SLAO_DURATION_TEXT], work[SLAO_DURATION_TEXT], longest[SLAO_DURATION_TEXT];
+    if (isnan(e->seconds) && slao_precision_need(spec->precision) != SLAO_OK) {
+        printf("%-18s not known: %s\n", "time", slao_message());
+        return;
+    }
     slao_duration_text(seconds, e->seconds);
     slao_duration_text(work, e->work_seconds);
     slao_duration_text(longest, e->longest_seconds);
@@ -78,7 +83,7 @@ static void print_text(const slao_plan *plan, const slao_estimate *e) {
                count_at(&e->without, i), count_at(&e->with, i), count_at(&e->done, i),
                count_at(&e->left, i));
     printf("\n");
-    print_time(e);
+    print_time(spec, e);
     print_bytes("memory of a node", e->node_bytes, ", with all ranks on it");
     print_bytes("  weights", e->memory.weights, ", once");
     print_bytes("  a rank", e->memory.rank, " beside them");

@@ -41,8 +41,8 @@ const slao_bf16_unit *slao_bf16(void) {
     return found;
 }
 
-slao_status slao_bf16_need(void) {
-    if (slao_bf16())
+slao_status slao_precision_need(slao_precision precision) {
+    if (precision != SLAO_PRECISION_BF16 || slao_bf16())
         return SLAO_OK;
     return slao_fail(SLAO_NO_RESOURCE,
                      "this CPU has no unit for products in bf16 (AMX_BF16): use a machine "

@@ -10,7 +10,7 @@
 #ifndef SLAO_LINALG_BF16_H
 #define SLAO_LINALG_BF16_H
 
-#include "base/status.h"
+#include "linalg/matrix.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -45,7 +45,7 @@ typedef struct {
  * SLAO_BF16=none in the environment: as if there were none. */
 const slao_bf16_unit *slao_bf16(void);
 
-/* SLAO_NO_RESOURCE, with a message, where there is none. */
-slao_status slao_bf16_need(void);
+/* SLAO_NO_RESOURCE, with a message, where products cannot be computed so here. */
+slao_status slao_precision_need(slao_precision precision);
 
 #endif

@@ -43,9 +43,8 @@ void slao_transposed_multiply(slao_matrix_out c, slao_matrix a, slao_matrix b, i
                               int64_t k, float alpha, float beta);
 
 /* The first two with both operands rounded to bf16 (to nearest, ties to even; 2^-9 of each value)
- * and sums
- * in fp32, on the CPU's unit for that: slao_bf16 (linalg/bf16.h) must have found one. As above an
- * entry's bits depend on its row and column alone. */
+ * and sums in fp32, on the CPU's unit for that: slao_bf16 (linalg/bf16.h) must have found one. An
+ * entry's bits depend on its row and column alone, for few rows, too. */
 void slao_multiply_transposed_bf16(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m,
                                    int64_t n, int64_t k, float alpha, float beta);
 void slao_multiply_bf16(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n,

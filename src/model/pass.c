@@ -58,8 +58,7 @@ void slao_pass_set_checkpointing(slao_pass *pass, slao_checkpointing checkpointi
 }
 
 slao_status slao_pass_set_precision(slao_pass *pass, slao_precision precision) {
-    if (precision == SLAO_PRECISION_BF16)
-        SLAO_TRY(slao_bf16_need());
+    SLAO_TRY(slao_precision_need(precision));
     pass->precision = precision;
     return SLAO_OK;
 }

@@ -50,8 +50,8 @@ slao_status slao_machine_describe(slao_machine *machine) {
 
     char name[96];
     cpu_fact("model name", name, sizeof name);
-    snprintf(machine->cpu, sizeof machine->cpu, "%s, vector level %s%s%s",
-             name[0] ? name : "CPU", slao_vec()->name, slao_bf16() ? ", bf16 by " : "",
+    snprintf(machine->cpu, sizeof machine->cpu, "%s, vector level %s%s%s", name[0] ? name : "CPU",
+             slao_vec()->name, slao_bf16() ? ", bf16 by " : "",
              slao_bf16() ? slao_bf16()->name : "");
     /* Of the CPU only the vector level: which model it is changes no bit. */
     snprintf(machine->bits, sizeof machine->bits, "%s, vector level %s", machine->blas,

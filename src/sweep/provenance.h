@@ -12,7 +12,7 @@ typedef struct {
     char blas[SLAO_PROVENANCE_TEXT]; /* "OpenBLAS 0.3.21, kernel Zen" : bits may differ between
                                         kernels */
     char hdf5[SLAO_PROVENANCE_TEXT];
-    char cpu[SLAO_PROVENANCE_TEXT];      /* "AMD EPYC 7763, vector level avx2"; "..., bf16 by amx" */
+    char cpu[SLAO_PROVENANCE_TEXT]; /* "AMD EPYC 7763, vector level avx2"; "..., bf16 by amx" */
     char bits[2 * SLAO_PROVENANCE_TEXT]; /* what the last bits of results may depend on: blas
                                             and vector level */
     int threads;                         /* that a rank computes on */

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "linalg/bf16.h"
 #include "linalg/threads.h"
 #include "sweep/chronicle.h"
 #include "sweep/crew.h"
@@ -257,6 +258,8 @@ static slao_status prepare(sweep_run *run) {
     slao_hash hash = {0};
     SLAO_TRY(share_spec(run, &spec, &folder));
     slao_status status = slao_ranks_agree(ranks, slao_study_open(&run->study, spec));
+    if (status == SLAO_OK) /* before the store is changed, or the model loaded */
+        status = slao_ranks_agree(ranks, slao_precision_need(spec->precision));
     if (status == SLAO_OK)
         status = slao_ranks_agree(ranks, slao_machine_describe(&run->machine));
     if (status == SLAO_OK)

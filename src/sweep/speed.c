@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "learn/evaluator.h"
 #include "learn/trainer.h"
+#include "linalg/bf16.h"
 #include "model/model.h"
 #include "sweep/provenance.h"
 
@@ -166,6 +167,8 @@ slao_status slao_speed_measure(slao_speed *speed, const slao_study *study,
     slao_model *model;
     double ranks = (double)study->spec->ranks_per_trial;
     *speed = (slao_speed){.source = "none"};
+    if (slao_precision_need(study->spec->precision) != SLAO_OK)
+        return SLAO_OK;
     SLAO_TRY(slao_model_load(&model, study->checkpoint, study->spec->weights));
     slao_status status = slao_pass_new(&m.pass, model);
     if (status == SLAO_OK)

@@ -21,7 +21,8 @@ typedef struct {
 slao_status slao_speed_of_store(slao_speed *speed, const slao_study *study, const slao_store *store,
                                 const slao_graph_step *graph, const bool *left);
 
-/* Loads the model, trains one batch of a step that is left and scores some questions. */
+/* Loads the model, trains one batch of a step that is left and scores some questions; "none" where
+ * this CPU cannot compute in the spec's precision. */
 slao_status slao_speed_measure(slao_speed *speed, const slao_study *study,
                                const slao_tokenizer *tokenizer, slao_encodings *encodings,
                                const bool *left);

@@ -93,10 +93,12 @@ static void test_overwriting(void **state) {
 
 static void test_need(void **state) {
     (void)state;
+    assert_ok(slao_precision_need(SLAO_PRECISION_FP32));
     if (slao_bf16())
-        assert_ok(slao_bf16_need());
+        assert_ok(slao_precision_need(SLAO_PRECISION_BF16));
     else
-        assert_fails(slao_bf16_need(), SLAO_NO_RESOURCE, "no unit for products in bf16");
+        assert_fails(slao_precision_need(SLAO_PRECISION_BF16), SLAO_NO_RESOURCE,
+                     "no unit for products in bf16");
 }
 
 int main(void) {
