@@ -256,11 +256,15 @@ static slao_status run_tasks(bench *b) {
 
 static slao_status describe(const bench *b) {
     slao_machine machine;
+    const char *given = b->chosen->load.precision,
+               *precision = given ? given : slao_precision_names[SLAO_PRECISION_FP32];
     SLAO_TRY(slao_machine_describe(&machine));
     if (!b->root) {
-        printf("%s; %s\nmodel ready after %.2f s\n", machine.cpu, machine.blas, b->ready);
+        printf("%s; %s; products in %s\nmodel ready after %.2f s\n", machine.cpu, machine.blas,
+               precision, b->ready);
         return SLAO_OK;
     }
+    SLAO_TRY(slao_json_add_text(b->root, "matmul_precision", precision));
     SLAO_TRY(slao_json_add_real(b->root, "ready_seconds", b->ready));
     cJSON *about = cJSON_CreateObject();
     SLAO_TRY(slao_json_add(b->root, "machine", about));
@@ -370,7 +374,8 @@ static slao_status parse_and_run(int argc, char **argv, bool train) {
                          "[--checkpointing WHEN] [--weights WHERE] [--matmul-precision P] "
                          "[--threads T] [--json]"
                        : "slao bench eval --model M --benchmark DIR --tasks A,B [--adapter DIR] "
-                         "[--examples N] [--max-length N] [--threads T] [--json]",
+                         "[--examples N] [--max-length N] [--weights WHERE] "
+                         "[--matmul-precision P] [--threads T] [--json]",
         .summary = train ? "Trains a LoRA of rank 8 on q_proj and v_proj for one epoch and tells "
                            "where the time goes. Tokens are real ones: no padding is counted, and "
                            "a shared prompt in every example that has it."

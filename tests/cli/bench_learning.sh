@@ -26,6 +26,7 @@ for rate, whole in rates:
     slowest, fastest = (pick(row[rate] for row in gemm["products"]) for pick in (min, max))
     assert 0 < slowest <= gemm[whole] <= fastest
 for result in (train, scored):
+    assert result["matmul_precision"] == "fp32"
     assert result["peak_memory_bytes"] > 1e6 and result["machine"]["gemm_gflops_per_core"] > 0
     assert [task["task"] for task in result["tasks"]] == ["quiz", "desks"]
     for task in result["tasks"]:
