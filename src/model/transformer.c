@@ -152,9 +152,11 @@ static slao_status answers_forward(slao_pass *pass) {
 static slao_status check_ids(const slao_pass *pass, const int32_t *ids, int64_t count) {
     for (int64_t i = 0; ids && i < count; i++) {
         if (ids[i] < 0 || ids[i] >= pass->model->config.vocabulary)
-            return slao_fail(SLAO_BAD_INPUT,
-                             "token id %d lies outside the model's vocabulary of %lld", (int)ids[i],
-                             (long long)pass->model->config.vocabulary);
+            return slao_fail(
+                SLAO_BAD_INPUT,
+                "token id %d lies outside the model's vocabulary of %lld: the tokenizer "
+                "beside the weights is another model's",
+                (int)ids[i], (long long)pass->model->config.vocabulary);
     }
     return SLAO_OK;
 }
