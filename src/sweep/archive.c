@@ -100,14 +100,15 @@ static slao_status fill(cJSON *root, const slao_plan *plan, const slao_inputs *i
     return SLAO_OK;
 }
 
-slao_status slao_archive_write(slao_store *store, const slao_plan *plan, const slao_inputs *inputs,
-                               const slao_model_config *config, const char *folder) {
+slao_status slao_archive_write(slao_store *store, const char *name, const slao_plan *plan,
+                               const slao_inputs *inputs, const slao_model_config *config,
+                               const char *folder) {
     cJSON *root = cJSON_CreateObject();
     if (!root)
         return slao_fail(SLAO_NO_RESOURCE, "out of memory for a spec");
     slao_status status = fill(root, plan, inputs, config, folder);
     if (status == SLAO_OK)
-        status = slao_store_put_spec(store, plan->spec->name, root);
+        status = slao_store_put_spec(store, name, root);
     cJSON_Delete(root);
     return status;
 }

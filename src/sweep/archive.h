@@ -1,5 +1,5 @@
-/* What a store keeps of a sweep in STORE/specs/NAME.json, so that its results file can be made
- * again from the store alone, on any machine:
+/* What a store keeps of a sweep in STORE/specs/NAME.json, so that its results file NAME.h5 can be
+ * made again from the store alone, on any machine:
  *
  *   spec, written   the spec with the variables of the environment put in, and as it was written
  *   folder          what its relative paths count from
@@ -28,9 +28,9 @@ typedef struct slao_archive {
     cJSON *document;
 } slao_archive;
 
-/* Of the sweep that plan->spec names. */
-slao_status slao_archive_write(slao_store *store, const slao_plan *plan, const slao_inputs *inputs,
-                               const slao_model_config *config, const char *folder);
+slao_status slao_archive_write(slao_store *store, const char *name, const slao_plan *plan,
+                               const slao_inputs *inputs, const slao_model_config *config,
+                               const char *folder);
 
 slao_status slao_archive_read(slao_archive **archive, const slao_store *store, const char *name);
 void slao_archive_free(slao_archive *archive); /* NULL is allowed */

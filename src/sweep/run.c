@@ -145,7 +145,7 @@ static slao_status open_store(sweep_run *run, const char *spec_folder) {
         return SLAO_OK;
     SLAO_TRY(slao_store_lock(run->store));
     SLAO_TRY(slao_leftovers_remove(run->store, run->output));
-    return slao_study_keep(&run->study, run->store, spec_folder);
+    return slao_study_keep(&run->study, run->store, run->output, spec_folder);
 }
 
 /* Tokenises all that steps still to be run read, so that an example that cannot be used is

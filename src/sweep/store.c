@@ -241,7 +241,7 @@ static slao_status find_spec(const slao_store *store, const char *name, char **p
         status =
             slao_fail(SLAO_BAD_INPUT,
                       "store %s holds no spec called %s (it holds %lld): give the results file the "
-                      "name of its sweep",
+                      "name that its sweep gave it",
                       store->folder, name, (long long)count);
     free(only);
     free(folder);

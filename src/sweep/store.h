@@ -7,7 +7,7 @@
  *   STORE/checkpoints/KEY      a training under way (sweep/savepoint.h)
  *   STORE/logs/KEY.log         why a step failed for good: it runs again only if it is asked for
  *   STORE/logs/KEY.tries       why it did not come to its end when it was run, but may yet or has
- *   STORE/specs/NAME.json      a sweep over this store, by its name (sweep/archive.h)
+ *   STORE/specs/NAME.json      a sweep over it, by its results file NAME.h5 (sweep/archive.h)
  *   STORE/journal.jsonl        events, a line each (sweep/journal.h)
  *   STORE/lock                 who works in this store (sweep/lock.h)
  *

@@ -45,7 +45,7 @@ slao_status slao_study_open(slao_study *study, slao_spec *spec) {
     return slao_plan_new(&study->plan, spec, model);
 }
 
-/* "results/lambda.h5" is the sweep "lambda". */
+/* "results/lambda.h5" is the sweep "lambda" of its store. */
 static slao_status name_of(const char *output, char **name) {
     const char *slash = strrchr(output, '/'), *base = slash ? slash + 1 : output;
     const char *dot = strrchr(base, '.');
@@ -70,8 +70,14 @@ slao_status slao_study_reopen(slao_study *study, const slao_store *store, const 
     return status;
 }
 
-slao_status slao_study_keep(const slao_study *study, slao_store *store, const char *folder) {
-    return slao_archive_write(store, study->plan, &study->inputs, &study->config, folder);
+slao_status slao_study_keep(const slao_study *study, slao_store *store, const char *output,
+                            const char *folder) {
+    char *name;
+    SLAO_TRY(name_of(output, &name));
+    slao_status status =
+        slao_archive_write(store, name, study->plan, &study->inputs, &study->config, folder);
+    free(name);
+    return status;
 }
 
 void slao_study_close(slao_study *study) {

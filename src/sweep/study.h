@@ -22,9 +22,10 @@ typedef struct {
  * tokenizer. `study` is to be released with slao_study_close, also after a failure. */
 slao_status slao_study_open(slao_study *study, slao_spec *spec);
 
-/* Keeps in the store what the study can be reopened from; `folder` is what the spec's relative
- * paths count from. */
-slao_status slao_study_keep(const slao_study *study, slao_store *store, const char *folder);
+/* Keeps in the store what the study of the results file `output` can be reopened from; `folder` is
+ * what the spec's relative paths count from. */
+slao_status slao_study_keep(const slao_study *study, slao_store *store, const char *output,
+                            const char *folder);
 
 /* The study of the results file `output` again, by what its store keeps; neither model nor
  * benchmark is looked at. To be released as above. */

@@ -75,6 +75,13 @@ done
 expect 0 "$SLAO" collect "$work/small.h5" --from "$work/part-1.store" --from "$work/part-2.store"
 same "two shards collected"
 
+echo "== two results files over one store, each collected as it was"
+expect 0 "$SLAO" sweep "$work/spec.json" -o "$work/first.h5" --store "$work/whole.store"
+expect 0 "$SLAO" sweep "$work/spec.json" -o "$work/second.h5" --store "$work/whole.store" --set 'sweep.lambda=[0.3]'
+[ "$(fingerprint)" != "$wanted" ] || fail "half of the trials have the fingerprint of all"
+expect 0 "$SLAO" collect "$work/first.h5" --from "$work/whole.store"
+same "the first of two results files"
+
 echo "== a copy of the model is read in place of the spec's, and collected results know of the spec's alone"
 cp -r "$work/model" "$work/copy"
 expect 0 "${mpi[@]}" "$SLAO" sweep "$work/spec.json" -o "$work/copied.h5" --model-copy "$work/copy"
