@@ -107,10 +107,7 @@ usr1_after_a_step() {
 start_lsf sweep.lsf
 usr1_after_a_step
 ends 75 "slao job 9: lsf: back into the queue (1 of at most 20 times): the time limit came"
-start_lsf sweep.lsf
-usr1_after_a_step
-ends 75 "back into the queue (2 of at most 20 times)"
-start_lsf sweep.lsf SLAO_MAX_REQUEUES=2
+start_lsf sweep.lsf SLAO_MAX_REQUEUES=1 # no third stop: on a busy machine the sweep may be done before it
 usr1_after_a_step
 ends 1 "STOPPED: the time limit came, .* which is the most" # with 75 LSF would put it back
 start_lsf sweep.lsf
