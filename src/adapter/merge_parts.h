@@ -43,17 +43,17 @@ typedef slao_status slao_merge_step_function(slao_lora **, const slao_merge_choi
 typedef slao_status slao_merge_list_function(slao_lora **, const slao_merge_choice *,
                                              const slao_lora *const *, int64_t);
 
+/* What plain sums are multiplied by where nothing is held out to choose it on (Ilharco et al., arXiv
+ * 2212.04089; Yadav et al., arXiv 2306.01708, section 5). By 1 the sum of three real tasks is too
+ * long for each of them (docs/methods.md). */
+#define SLAO_SUM_SCALE "0.4"
+
 extern const slao_setting slao_asymmetric_options[], slao_task_arithmetic_options[]; /* _factors */
 slao_merge_step_function slao_merge_asymmetric, slao_merge_average;
 slao_merge_list_function slao_merge_task_arithmetic;
 
 extern const slao_setting slao_ties_options[], slao_dare_options[], slao_dare_ties_options[],
     slao_magmax_options[];
-
-/* What plain sums are multiplied by where nothing is held out to choose it on (Ilharco et al., arXiv
- * 2212.04089; Yadav et al., arXiv 2306.01708, section 5). By 1 the sum of three real tasks is too
- * long for each of them (docs/methods.md). */
-#define SLAO_SUM_SCALE "0.4"
 slao_merge_list_function slao_merge_ties, slao_merge_magnitude_prune, slao_merge_dare,
     slao_merge_dare_ties, slao_merge_magmax; /* _entries */
 

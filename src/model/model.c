@@ -240,17 +240,19 @@ int64_t slao_model_scratch_of(const slao_model_config *config) {
 }
 
 slao_status slao_model_weights(const slao_model *model, int64_t layer, slao_module module,
-                               float *scratch, const float **weights) {
+                               float *scratch, const float **weights, int64_t *rows) {
     SLAO_INVARIANT(first_of_stack(module) == module);
     *weights = model->file ? scratch : model->layers[layer].weights[module];
-    for (slao_module m = module; model->file && m < SLAO_N_MODULES && first_of_stack(m) == module;
-         m++) {
-        char name[NAME];
+    *rows = 0;
+    for (slao_module m = module; m < SLAO_N_MODULES && first_of_stack(m) == module; m++) {
         int64_t d_out, d_in;
-        module_name(name, layer, m, "weight");
-        SLAO_TRY(slao_checkpoint_expand(model->file, name, scratch));
         slao_module_shape(&model->config, m, &d_out, &d_in);
-        scratch += d_out * d_in;
+        if (model->file) {
+            char name[NAME];
+            module_name(name, layer, m, "weight");
+            SLAO_TRY(slao_checkpoint_expand(model->file, name, scratch + *rows * d_in));
+        }
+        *rows += d_out;
     }
     return SLAO_OK;
 }

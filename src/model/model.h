@@ -73,9 +73,9 @@ int64_t slao_model_scratch(const slao_model *model); /* 0: matrices are in memor
 int64_t slao_model_scratch_of(const slao_model_config *config);
 
 /* The weights of a layer's product: of q, k and v stacked (module q), of o, of gate and up stacked
- * (module gate), or of down; rows of d_in values. */
+ * (module gate), or of down; *rows of d_in values. */
 slao_status slao_model_weights(const slao_model *model, int64_t layer, slao_module module,
-                               float *scratch, const float **weights);
+                               float *scratch, const float **weights, int64_t *rows);
 
 /* Rows of the head are used in blocks of so many, whether they are in memory or not. */
 int64_t slao_model_head_block(const slao_model_config *config);

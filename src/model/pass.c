@@ -86,14 +86,10 @@ slao_status slao_pass_take(slao_pass *pass, float **values, int64_t rows, int64_
 /* The weights of a layer's product, until the next are asked for; *d_out: their rows. */
 static slao_status weights_of(slao_pass *pass, int64_t layer, slao_module module,
                               slao_matrix *weights, int64_t *d_out) {
-    const slao_model_config *config = &pass->model->config;
-    slao_module_shape(config, module, d_out, &weights->stride);
-    if (module == SLAO_Q_PROJ)
-        *d_out += 2 * config->kv_heads * config->head_dim;
-    if (module == SLAO_GATE_PROJ)
-        *d_out *= 2;
+    slao_module_shape(&pass->model->config, module, d_out, &weights->stride);
     slao_profile_mark mark = slao_profile_begin();
-    SLAO_TRY(slao_model_weights(pass->model, layer, module, pass->expanded, &weights->values));
+    SLAO_TRY(
+        slao_model_weights(pass->model, layer, module, pass->expanded, &weights->values, d_out));
     slao_profile_end(mark, "expansion of weights", 0, 0, 0);
     return SLAO_OK;
 }

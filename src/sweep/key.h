@@ -11,6 +11,7 @@
 void slao_hash_lora(slao_hasher *hasher, const slao_lora_settings *lora);
 void slao_hash_train(slao_hasher *hasher, const slao_train_settings *train);
 
+/* Adds nothing for FP32. In the id of every trial and the key of every step. */
 void slao_hash_precision(slao_hasher *hasher, slao_precision precision);
 
 /* The hash that a trial's id is the head of: method and options, the order's tasks, lambda, seed,

@@ -70,10 +70,11 @@ def draw_curves(curves: list[tuple[str, pd.DataFrame]]) -> Figure:
 
 def _parts(results: Results, trainings: list[Training]) -> Iterator[list[Training]]:
     """What shares a figure: trainings of as many steps on each task, no more than can be told apart."""
-    steps = dict(results.arrays([next(iter(t.trials.values())) for t in trainings], "loss_steps"))
+    trials = [next(iter(training.trials.values())) for training in trainings]
+    steps = dict(results.arrays(trials, "loss_steps"))
     alike: dict[tuple[int, ...], list[Training]] = {}
-    for training in trainings:
-        alike.setdefault(tuple(steps.get(next(iter(training.trials.values())), ())), []).append(training)
+    for training, trial in zip(trainings, trials):
+        alike.setdefault(tuple(steps.get(trial, ())), []).append(training)
     for group in alike.values():
         yield from (group[start:start + MOST_LINES] for start in range(0, len(group), MOST_LINES))
 
