@@ -2,8 +2,8 @@
  *
  * While a profile runs, code between slao_profile_begin and slao_profile_end is charged to a part;
  * what parts within it were charged is taken off, so that the parts add up. Otherwise both cost a
- * comparison. A thread has a profile of its own: what other threads do is not seen in it, but for
- * the time that this one waits for them.
+ * comparison. There is one profile at a time, of the thread that starts it: what other threads do is
+ * not seen in it but by the time that this one waits for them, unless they share it.
  */
 #ifndef SLAO_BASE_PROFILE_H
 #define SLAO_BASE_PROFILE_H
@@ -27,6 +27,12 @@ typedef struct {
 } slao_profile_mark;
 
 void slao_profile_start(void); /* from nothing */
+
+/* Called by each of so many threads, the profile's own among them, when they begin to work side by
+ * side, and when they end: what each is charged in between counts as one of `threads` parts of the
+ * time that passes. Without a profile that runs they do nothing. */
+void slao_profile_share(int threads);
+void slao_profile_unshare(void);
 
 /* Ends the profile; the parts, most time first, belong to it until the next start. */
 const slao_profile_part *slao_profile_stop(int64_t *count);

@@ -50,13 +50,19 @@ static double kept(const slao_model_config *config, slao_checkpointing checkpoin
 
 double slao_activations_of_training(const slao_model_config *config,
                                     slao_checkpointing checkpointing, int64_t rows, int64_t trunk) {
-    double bytes = kept(config, checkpointing, rows);
-    if (trunk) /* keys and values with their gradients */
-        bytes += kept(config, checkpointing, trunk) +
-                 slao_activations_of_cache(config, 2 * (trunk + rows));
-    else
-        bytes += slao_activations_of_cache(config, rows);
-    return bytes;
+    if (trunk) /* the trunk's gradients are added up beside */
+        return kept(config, checkpointing, trunk) + slao_activations_of_cache(config, trunk) +
+               slao_activations_of_micro_batch(config, checkpointing, rows, trunk);
+    return kept(config, checkpointing, rows) + slao_activations_of_cache(config, rows);
+}
+
+double slao_activations_of_micro_batch(const slao_model_config *config,
+                                       slao_checkpointing checkpointing, int64_t rows,
+                                       int64_t trunk) {
+    double d_slots = (double)(trunk + rows) * cached_by_layer(config); /* of one layer */
+    return kept(config, checkpointing, rows) + sizeof(float) * d_slots +
+           slao_activations_of_cache(config, trunk + rows) /* keys and values */ +
+           slao_activations_of_cache(config, trunk) /* the gradients of the trunk's */;
 }
 
 double slao_activations_of_reading(const slao_model_config *config, int64_t rows) {

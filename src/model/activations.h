@@ -13,9 +13,15 @@ bool slao_activations_recomputed(const slao_model_config *config, slao_checkpoin
                                  int64_t rows);
 
 /* A training batch of `rows` rows. Or, where `trunk` is not 0, one in micro-batches
- * (model/micro_batches.h) of `rows` rows at most that have a trunk of so many in common. */
+ * (model/micro_batches.h) of `rows` rows at most, one at a time, that have a trunk of so many in
+ * common. */
 double slao_activations_of_training(const slao_model_config *config,
                                     slao_checkpointing checkpointing, int64_t rows, int64_t trunk);
+
+/* Each further micro-batch of `rows` rows at most that is computed beside it. */
+double slao_activations_of_micro_batch(const slao_model_config *config,
+                                       slao_checkpointing checkpointing, int64_t rows,
+                                       int64_t trunk);
 
 /* A batch of `rows` rows that is only read, without the cache. */
 double slao_activations_of_reading(const slao_model_config *config, int64_t rows);

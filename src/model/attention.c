@@ -196,11 +196,11 @@ typedef struct {
 } scratch;
 
 /* One for each thread; `scores` and `rows`: how many of each kind are used. */
-static slao_status take_scratch(scratch **all, const shape *sh, int64_t longest, int scores,
-                                int rows, slao_arena *arena) {
+static slao_status take_scratch(scratch **all, int threads, const shape *sh, int64_t longest,
+                                int scores, int rows, slao_arena *arena) {
     size_t most = (size_t)(QUERY_BLOCK * sh->group);
-    SLAO_TRY(slao_arena_take(arena, all, (size_t)slao_threads(), sizeof **all));
-    for (int t = 0; t < slao_threads(); t++) {
+    SLAO_TRY(slao_arena_take(arena, all, (size_t)threads, sizeof **all));
+    for (int t = 0; t < threads; t++) {
         for (int i = 0; i < scores; i++)
             SLAO_TRY(slao_arena_take(arena, &(*all)[t].scores[i], most * (size_t)longest,
                                      sizeof(float)));
@@ -252,9 +252,9 @@ slao_status slao_attention(const slao_model_config *config, int64_t window, cons
     scratch *all;
     int64_t longest;
     SLAO_TRY(take_places(&places, &longest, batch, arena));
-    SLAO_TRY(take_scratch(&all, &sh, longest, 1, 2, arena));
-#pragma omp parallel for num_threads(slao_threads_for(4 * batch->n_rows * longest * sh.q_width))   \
-    collapse(2) schedule(dynamic)
+    int threads = slao_threads_for(4 * batch->n_rows * longest * sh.q_width);
+    SLAO_TRY(take_scratch(&all, threads, &sh, longest, 1, 2, arena));
+#pragma omp parallel for num_threads(threads) collapse(2) schedule(dynamic)
     for (int64_t head = 0; head < config->kv_heads; head++) {
         for (int64_t s = 0; s < batch->n_spans; s++)
             attend(&sh, &places[s], head, &all[slao_thread()], queries, keys, values, out, lse);
@@ -310,10 +310,10 @@ slao_status slao_attention_backward(const slao_model_config *config, int64_t win
     scratch *all;
     int64_t longest;
     SLAO_TRY(take_places(&places, &longest, batch, arena));
-    SLAO_TRY(take_scratch(&all, &sh, longest, 2, 2, arena));
+    int threads = slao_threads_for(10 * batch->n_rows * longest * sh.q_width);
+    SLAO_TRY(take_scratch(&all, threads, &sh, longest, 2, 2, arena));
     /* Spans add to the keys and values that they share, in their order. */
-#pragma omp parallel for num_threads(slao_threads_for(10 * batch->n_rows * longest * sh.q_width))  \
-    schedule(dynamic)
+#pragma omp parallel for num_threads(threads) schedule(dynamic)
     for (int64_t head = 0; head < config->kv_heads; head++) {
         for (int64_t s = 0; s < batch->n_spans; s++)
             attend_backward(&sh, &places[s], head, &all[slao_thread()], queries, keys, values, lse,

@@ -1,185 +1,203 @@
 #include "model/micro_batches.h"
 
-#include "base/memory.h"
+#include "linalg/threads.h"
+#include "linalg/vec.h"
+#include "model/division.h"
 #include "model/pass_parts.h"
 
 #include <string.h>
 
-/* How a batch is divided: into the trunk, part 0, and micro-batches from 1 on. */
+/* What one micro-batch after another is computed in, by one thread or by all together. */
 typedef struct {
-    const slao_batch *whole;
-    slao_segment *segments; /* with their slots in the cache that all parts share: the trunk's
-                               come first, then those of the micro-batch that is computed */
-    int64_t *parts;         /* of each segment */
-    int64_t n_parts, slots;
-    int64_t *row_parts, *rows; /* of each row of the whole: its part, and its row in that */
-} division;
+    slao_pass *pass;
+    slao_cache cache;     /* the trunk's slots first */
+    slao_cache d_trunk;   /* what a micro-batch gives the trunk's keys and values */
+    slao_low_ranks pairs; /* those of the batch, whose gradients are the values below */
+    float *gradients;
+    double *scale_gradients;
+    size_t n_gradients, n_scale_gradients;
+} strand;
 
-/* Parts of the segments: 0 for those that another one goes on from. The micro-batches get about
- * equally many rows, for products of few rows are slow. */
-static void assign_parts(division *d, int64_t most_rows) {
-    const slao_batch *whole = d->whole;
-    int64_t leaf_rows = 0;
-    for (int64_t s = 0; s < whole->n_segments; s++)
-        d->parts[s] = -1;
-    for (int64_t s = 0; s < whole->n_segments; s++) {
-        if (whole->segments[s].parent >= 0)
-            d->parts[whole->segments[s].parent] = 0;
-    }
-    for (int64_t s = 0; s < whole->n_segments; s++)
-        leaf_rows += d->parts[s] ? whole->segments[s].count : 0;
-    int64_t micro_batches = (leaf_rows + most_rows - 1) / most_rows, rows = 0;
-    d->n_parts = 1;
-    for (int64_t s = 0; s < whole->n_segments; s++) {
-        if (d->parts[s] == 0)
-            continue;
-        int64_t count = whole->segments[s].count;
-        if (d->n_parts == 1 || rows + count > most_rows || rows * micro_batches >= leaf_rows) {
-            d->n_parts++;
-            rows = 0;
-        }
-        d->parts[s] = d->n_parts - 1;
-        rows += count;
-    }
-}
-
-/* Slots of the segments and rows within the parts, in the order of the whole. */
-static void lay_out(division *d, int64_t *part_rows) {
-    const slao_batch *whole = d->whole;
-    int64_t trunk_rows = 0, row = 0;
-    for (int64_t s = 0; s < whole->n_segments; s++)
-        trunk_rows += d->parts[s] == 0 ? whole->segments[s].count : 0;
-    d->slots = trunk_rows;
-    for (int64_t i = 0; i < whole->n_spans; i++) {
-        const slao_span *span = &whole->spans[i];
-        int64_t part = d->parts[span->segment];
-        slao_segment *segment = &d->segments[span->segment];
-        SLAO_INVARIANT(span->from == 0 && span->count == segment->count && segment->slot == row);
-        segment->slot = (part ? trunk_rows : 0) + part_rows[part];
-        for (int64_t k = 0; k < span->count; k++, row++) {
-            d->row_parts[row] = part;
-            d->rows[row] = part_rows[part]++;
-        }
-        int64_t end = segment->slot + segment->count;
-        d->slots = end > d->slots ? end : d->slots;
-    }
-}
-
-static slao_status divide(division *d, const slao_batch *batch, int64_t most_rows,
-                          slao_arena *arena) {
-    size_t n_segments = (size_t)batch->n_segments, n_rows = (size_t)batch->n_rows;
-    int64_t *part_rows;
-    *d = (division){.whole = batch};
-    SLAO_TRY(slao_arena_take(arena, &d->segments, n_segments, sizeof *d->segments));
-    SLAO_TRY(slao_arena_take(arena, &d->parts, n_segments, sizeof *d->parts));
-    SLAO_TRY(slao_arena_take(arena, &d->row_parts, n_rows, sizeof *d->row_parts));
-    SLAO_TRY(slao_arena_take(arena, &d->rows, n_rows, sizeof *d->rows));
-    assign_parts(d, most_rows);
-    SLAO_TRY(slao_arena_take(arena, &part_rows, (size_t)d->n_parts, sizeof *part_rows));
-    for (int64_t i = 0; i < d->n_parts; i++)
-        part_rows[i] = 0;
-    for (size_t s = 0; s < n_segments; s++)
-        d->segments[s] = batch->segments[s];
-    lay_out(d, part_rows);
-    return SLAO_OK;
-}
-
-/* A part as a batch of its own; answers[i] is the place of its answer i in the whole. */
 typedef struct {
-    slao_batch batch;
-    int64_t *answers;
-    double *losses; /* of its answers */
-} part;
+    const slao_model_config *config;
+    int64_t trunk_rows;
+    const slao_part *micro_batches;
+    strand *strands;
+    const slao_low_ranks *pairs;
+    double gradient_scale;
+    slao_cache d_trunk; /* what all micro-batches give */
+    double *losses;
+} job;
 
-static slao_status cut(part *p, const division *d, int64_t index, slao_arena *arena) {
-    const slao_batch *whole = d->whole;
-    int64_t n_rows = 0, n_spans = 0, n_answers = 0;
-    for (int64_t row = 0; row < whole->n_rows; row++)
-        n_rows += d->row_parts[row] == index;
-    for (int64_t i = 0; i < whole->n_spans; i++)
-        n_spans += d->parts[whole->spans[i].segment] == index;
-    for (int64_t i = 0; i < whole->n_answers; i++)
-        n_answers += d->row_parts[whole->answer_rows[i]] == index;
-    int32_t *ids, *answer_ids;
-    uint64_t *noise_keys = NULL;
-    slao_span *spans;
-    int64_t *answer_rows;
-    SLAO_TRY(slao_arena_take(arena, &ids, (size_t)n_rows, sizeof *ids));
-    SLAO_TRY(slao_arena_take(arena, &spans, (size_t)n_spans, sizeof *spans));
-    SLAO_TRY(slao_arena_take(arena, &answer_rows, (size_t)n_answers, sizeof *answer_rows));
-    SLAO_TRY(slao_arena_take(arena, &answer_ids, (size_t)n_answers, sizeof *answer_ids));
-    SLAO_TRY(slao_arena_take(arena, &p->answers, (size_t)n_answers, sizeof *p->answers));
-    SLAO_TRY(slao_arena_take(arena, &p->losses, (size_t)n_answers, sizeof *p->losses));
-    if (whole->noise_keys)
-        SLAO_TRY(slao_arena_take(arena, &noise_keys, (size_t)n_rows, sizeof *noise_keys));
-    for (int64_t row = 0; row < whole->n_rows; row++) {
-        if (d->row_parts[row] != index)
-            continue;
-        ids[d->rows[row]] = whole->ids[row];
-        if (noise_keys)
-            noise_keys[d->rows[row]] = whole->noise_keys[row];
+/* ---- Gradients of a strand's own ---- */
+
+/* Values of a pair's gradients; 0 of those that are not asked for. */
+static void sizes_of(const job *j, int64_t list, const slao_low_rank *pair, size_t *a, size_t *b) {
+    int64_t d_out, d_in;
+    slao_module_shape(j->config, (slao_module)(list % SLAO_N_MODULES), &d_out, &d_in);
+    *a = pair->grad_a ? (size_t)(pair->rank * d_in) : 0;
+    *b = pair->grad_b ? (size_t)(pair->rank * d_out) : 0;
+}
+
+static int64_t n_lists(const job *j) {
+    return j->pairs && j->pairs->lists ? j->config->layers * SLAO_N_MODULES : 0;
+}
+
+/* The pairs of the batch become those of the strand, with its own gradients. */
+static slao_status take_gradients(strand *s, const job *j, slao_arena *arena) {
+    slao_low_rank_list *lists;
+    size_t a, b, value = 0, scale = 0;
+    for (int64_t i = 0; i < n_lists(j); i++) {
+        for (int64_t k = 0; k < j->pairs->lists[i].count; k++) {
+            const slao_low_rank *pair = &j->pairs->lists[i].pairs[k];
+            sizes_of(j, i, pair, &a, &b);
+            s->n_gradients += a + b;
+            s->n_scale_gradients += pair->grad_scale != NULL;
+        }
     }
-    for (int64_t i = 0, n = 0; i < whole->n_spans; i++) {
-        if (d->parts[whole->spans[i].segment] == index)
-            spans[n++] = whole->spans[i];
+    SLAO_TRY(slao_arena_take(arena, &s->gradients, s->n_gradients, sizeof *s->gradients));
+    SLAO_TRY(slao_arena_take(arena, &s->scale_gradients, s->n_scale_gradients,
+                             sizeof *s->scale_gradients));
+    SLAO_TRY(slao_arena_take(arena, &lists, (size_t)n_lists(j), sizeof *lists));
+    for (int64_t i = 0; i < n_lists(j); i++) {
+        slao_low_rank *pairs;
+        int64_t count = j->pairs->lists[i].count;
+        SLAO_TRY(slao_arena_take(arena, &pairs, (size_t)count, sizeof *pairs));
+        lists[i] = (slao_low_rank_list){count, pairs};
+        for (int64_t k = 0; k < count; k++) {
+            slao_low_rank *pair = &pairs[k];
+            *pair = j->pairs->lists[i].pairs[k];
+            sizes_of(j, i, pair, &a, &b);
+            pair->grad_a = a ? s->gradients + value : NULL;
+            pair->grad_b = b ? s->gradients + value + a : NULL;
+            value += a + b;
+            if (pair->grad_scale)
+                pair->grad_scale = &s->scale_gradients[scale++];
+        }
     }
-    for (int64_t i = 0, n = 0; i < whole->n_answers; i++) {
-        int64_t row = whole->answer_rows[i];
-        if (d->row_parts[row] != index)
-            continue;
-        answer_rows[n] = d->rows[row];
-        answer_ids[n] = whole->answer_ids[i];
-        p->answers[n++] = i;
-    }
-    p->batch = (slao_batch){.n_rows = n_rows,
-                            .ids = ids,
-                            .n_segments = whole->n_segments,
-                            .segments = d->segments,
-                            .n_spans = n_spans,
-                            .spans = spans,
-                            .n_answers = n_answers,
-                            .answer_rows = answer_rows,
-                            .answer_ids = answer_ids,
-                            .noise_keys = noise_keys};
+    s->pairs = (slao_low_ranks){n_lists(j) ? lists : NULL, j->pairs ? j->pairs->noise_seed : 0};
     return SLAO_OK;
 }
 
-static slao_status forward_and_loss(slao_pass *pass, part *p, const slao_low_ranks *pairs,
-                                    slao_cache *cache, slao_cache *d_cache, double *losses,
-                                    double gradient_scale) {
-    SLAO_TRY(slao_forward_part(pass, &p->batch, pairs, cache, d_cache));
-    SLAO_TRY(slao_loss(pass, p->losses, gradient_scale));
-    for (int64_t i = 0; i < p->batch.n_answers; i++)
-        losses[p->answers[i]] = p->losses[i];
+static void add_gradients(const job *j, const strand *s) {
+    for (int64_t i = 0; i < n_lists(j); i++) {
+        for (int64_t k = 0; k < j->pairs->lists[i].count; k++) {
+            const slao_low_rank *to = &j->pairs->lists[i].pairs[k],
+                                *from = &s->pairs.lists[i].pairs[k];
+            size_t a, b;
+            sizes_of(j, i, to, &a, &b);
+            if (a)
+                slao_vec()->add(to->grad_a, from->grad_a, a);
+            if (b)
+                slao_vec()->add(to->grad_b, from->grad_b, b);
+            if (to->grad_scale)
+                *to->grad_scale += *from->grad_scale;
+        }
+    }
+}
+
+/* ---- The trunk's keys and values ---- */
+
+static size_t cached_values(const job *j, const slao_cache *cache) {
+    return (size_t)(j->config->layers * cache->slots * cache->width);
+}
+
+static void clear(const job *j, slao_cache *d_trunk) {
+    memset(d_trunk->keys, 0, cached_values(j, d_trunk) * sizeof *d_trunk->keys);
+    memset(d_trunk->values, 0, cached_values(j, d_trunk) * sizeof *d_trunk->values);
+}
+
+static void copy_trunk(const job *j, slao_cache *to, const slao_cache *from) {
+    size_t bytes = (size_t)(j->trunk_rows * to->width) * sizeof *to->keys;
+    for (int64_t layer = 0; layer < j->config->layers; layer++) {
+        int64_t there = layer * to->slots * to->width, here = layer * from->slots * to->width;
+        memcpy(to->keys + there, from->keys + here, bytes);
+        memcpy(to->values + there, from->values + here, bytes);
+    }
+}
+
+/* ---- Parts ---- */
+
+/* A strand for micro-batches of no more rows than `largest`. */
+static slao_status take_strand(const job *j, int index, const slao_part *largest, slao_pass *pass,
+                               slao_arena *arena) {
+    strand *s = &j->strands[index];
+    *s = (strand){0};
+    SLAO_TRY(slao_pass_strand(pass, index, &s->pass));
+    SLAO_TRY(slao_cache_take(&s->cache, j->config, j->trunk_rows + largest->batch.n_rows, arena));
+    SLAO_TRY(slao_cache_take(&s->d_trunk, j->config, j->trunk_rows, arena));
+    return take_gradients(s, j, arena);
+}
+
+static slao_status forward_and_loss(const job *j, slao_pass *pass, const slao_part *part,
+                                    const slao_low_ranks *pairs, slao_cache *cache,
+                                    slao_cache *d_trunk) {
+    SLAO_TRY(slao_forward_part(pass, &part->batch, pairs, cache, d_trunk));
+    SLAO_TRY(slao_loss(pass, part->losses, j->gradient_scale));
+    for (int64_t i = 0; i < part->batch.n_answers; i++)
+        j->losses[part->answers[i]] = part->losses[i];
     return SLAO_OK;
+}
+
+/* Leaves the micro-batch's gradients in the strand. */
+static slao_status compute(void *context, int index, int64_t i) {
+    const job *j = context;
+    strand *s = &j->strands[index];
+    memset(s->gradients, 0, s->n_gradients * sizeof *s->gradients);
+    memset(s->scale_gradients, 0, s->n_scale_gradients * sizeof *s->scale_gradients);
+    clear(j, &s->d_trunk);
+    SLAO_TRY(forward_and_loss(j, s->pass, &j->micro_batches[i], &s->pairs, &s->cache, &s->d_trunk));
+    return slao_backward(s->pass, &s->pairs);
+}
+
+static void gather(void *context, int index, int64_t i) {
+    job *j = context;
+    const strand *s = &j->strands[index];
+    (void)i;
+    add_gradients(j, s);
+    slao_vec()->add(j->d_trunk.keys, s->d_trunk.keys, cached_values(j, &j->d_trunk));
+    slao_vec()->add(j->d_trunk.values, s->d_trunk.values, cached_values(j, &j->d_trunk));
+}
+
+/* A long segment has no room beside others: strands but the first are of `most_rows` rows. */
+static int64_t count_long(const slao_division *division, int64_t most_rows) {
+    int64_t n = 0;
+    while (n < division->n_micro_batches && division->micro_batches[n].batch.n_rows > most_rows)
+        n++;
+    return n;
 }
 
 static slao_status in_parts(slao_pass *pass, const slao_batch *batch, const slao_low_ranks *pairs,
                             int64_t most_rows, double *losses, double gradient_scale) {
-    const slao_model_config *config = &pass->model->config;
     slao_arena *arena = pass->division;
+    slao_division division;
+    slao_pass *trunk;
     slao_arena_return(arena, (slao_arena_mark){0});
-    division d;
-    slao_cache cache, d_cache;
-    part trunk;
-    slao_pass *trunk_pass;
-    SLAO_TRY(divide(&d, batch, most_rows, arena));
-    SLAO_TRY(slao_cache_take(&cache, config, d.slots, arena));
-    SLAO_TRY(slao_cache_take(&d_cache, config, d.slots, arena));
-    size_t cached = (size_t)(config->layers * d.slots * d_cache.width) * sizeof(float);
-    memset(d_cache.keys, 0, cached);
-    memset(d_cache.values, 0, cached);
-    SLAO_TRY(slao_pass_trunk(pass, &trunk_pass));
-    SLAO_TRY(cut(&trunk, &d, 0, arena));
-    SLAO_TRY(forward_and_loss(trunk_pass, &trunk, pairs, &cache, &d_cache, losses, gradient_scale));
-    slao_arena_mark mark = slao_arena_here(arena);
-    for (int64_t i = 1; i < d.n_parts; i++, slao_arena_return(arena, mark)) {
-        part p;
-        SLAO_TRY(cut(&p, &d, i, arena));
-        SLAO_TRY(forward_and_loss(pass, &p, pairs, &cache, &d_cache, losses, gradient_scale));
-        SLAO_TRY(slao_backward(pass, pairs));
+    SLAO_TRY(slao_divide(&division, batch, most_rows, arena));
+    job j = {.config = &pass->model->config,
+             .trunk_rows = division.trunk.batch.n_rows,
+             .micro_batches = division.micro_batches,
+             .pairs = pairs,
+             .gradient_scale = gradient_scale,
+             .losses = losses};
+    SLAO_TRY(slao_cache_take(&j.d_trunk, j.config, j.trunk_rows, arena));
+    clear(&j, &j.d_trunk);
+    int64_t n_long = count_long(&division, most_rows), rest = division.n_micro_batches - n_long;
+    int n_strands = slao_strands(rest);
+    SLAO_TRY(slao_arena_take(arena, &j.strands, (size_t)n_strands, sizeof *j.strands));
+    for (int i = 0; i < n_strands; i++)
+        SLAO_TRY(take_strand(&j, i, &division.micro_batches[i ? n_long : 0], pass, arena));
+    SLAO_TRY(slao_pass_trunk(pass, &trunk));
+    SLAO_TRY(forward_and_loss(&j, trunk, &division.trunk, pairs, &j.strands[0].cache, &j.d_trunk));
+    for (int i = 1; i < n_strands; i++)
+        copy_trunk(&j, &j.strands[i].cache, &j.strands[0].cache);
+    for (int64_t i = 0; i < n_long; i++) {
+        SLAO_TRY(compute(&j, 0, i));
+        gather(&j, 0, i);
     }
-    return slao_backward(trunk_pass, pairs);
+    j.micro_batches += n_long;
+    SLAO_TRY(slao_strands_run(&(slao_pieces){compute, gather, &j}, rest));
+    return slao_backward(trunk, pairs);
 }
 
 slao_status slao_gradients(slao_pass *pass, const slao_batch *batch, const slao_low_ranks *pairs,

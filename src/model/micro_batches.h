@@ -1,11 +1,15 @@
 /* Loss and gradients of a training batch in micro-batches, so that the activations of some rows at
- * a time are kept, not those of all.
+ * a time are kept, not those of all, and so that threads can compute beside each other.
  *
- * The batch is a tree of segments (model/batch.h). Its trunk, the segments that others go on from,
- * is computed once; the leaves follow in micro-batches, whole segments in their order, each with
- * its forward, loss and backward on top of the trunk's keys and values. The gradients of those are
- * added up over the micro-batches, and the trunk's backward comes last. So nothing is computed
- * twice, and loss and gradients are those of the whole batch up to rounding.
+ * The batch's trunk, what others go on from, is computed once. The micro-batches (model/division.h)
+ * follow, each with its forward, loss and backward on top of the trunk's keys and values. Their
+ * gradients, and those of the trunk's keys and values, are added up in the order of the
+ * micro-batches, and the trunk's backward comes last. So nothing is computed twice, and loss and
+ * gradients are those of the whole batch up to rounding.
+ *
+ * Threads take a micro-batch each (linalg/threads.h: slao_strands_run), but compute the trunk
+ * together, and a segment that has more rows than a micro-batch may have. The bits are the same for
+ * any number of threads.
  */
 #ifndef SLAO_MODEL_MICRO_BATCHES_H
 #define SLAO_MODEL_MICRO_BATCHES_H

@@ -33,10 +33,19 @@ void slao_pass_free(slao_pass *pass) {
     if (pass->trunk)
         pass->trunk->expanded = NULL; /* it is this pass's */
     slao_pass_free(pass->trunk);
+    for (size_t i = 0; i < pass->n_strands; i++)
+        slao_pass_free(pass->strands[i]);
+    free(pass->strands);
     slao_arena_free(pass->division);
     slao_arena_free(pass->arena);
     free(pass->expanded);
     free(pass);
+}
+
+static void copy_settings(slao_pass *to, const slao_pass *from) {
+    to->checkpointing = from->checkpointing;
+    to->observer = from->observer;
+    to->precision = from->precision;
 }
 
 slao_status slao_pass_trunk(slao_pass *pass, slao_pass **trunk) {
@@ -47,9 +56,23 @@ slao_status slao_pass_trunk(slao_pass *pass, slao_pass **trunk) {
         SLAO_TRY(slao_arena_new(&pass->trunk->arena));
     }
     *trunk = pass->trunk;
-    (*trunk)->checkpointing = pass->checkpointing;
-    (*trunk)->observer = pass->observer;
-    (*trunk)->precision = pass->precision;
+    copy_settings(*trunk, pass);
+    return SLAO_OK;
+}
+
+slao_status slao_pass_strand(slao_pass *pass, int index, slao_pass **strand) {
+    *strand = pass;
+    if (index == 0)
+        return SLAO_OK;
+    size_t i = (size_t)index - 1;
+    SLAO_INVARIANT(i <= pass->n_strands);
+    if (i == pass->n_strands) {
+        SLAO_TRY(slao_grow(&pass->strands, &pass->strands_capacity, i + 1, sizeof(*pass->strands)));
+        SLAO_TRY(slao_pass_new(&pass->strands[i], pass->model));
+        pass->n_strands++;
+    }
+    *strand = pass->strands[i];
+    copy_settings(*strand, pass);
     return SLAO_OK;
 }
 
@@ -76,6 +99,8 @@ size_t slao_pass_bytes(const slao_pass *pass) {
     bytes += (size_t)slao_model_scratch(pass->model) * sizeof *pass->expanded;
     if (pass->trunk)
         bytes += slao_arena_most(pass->trunk->arena) + slao_arena_most(pass->division);
+    for (size_t i = 0; i < pass->n_strands; i++)
+        bytes += slao_pass_bytes(pass->strands[i]);
     return bytes;
 }
 

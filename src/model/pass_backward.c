@@ -77,23 +77,40 @@ static slao_status mlp_backward(slao_pass *pass, int64_t index, const slao_low_r
     return SLAO_OK;
 }
 
-/* Moves the gradients of the batch's keys and values from their slots to its rows. */
-static void collect_d_cache(const slao_pass *pass, int64_t index, slao_matrix_out d_k,
-                            slao_matrix_out d_v) {
+/* Where attention's backward of a part of a batch adds the gradients of a layer's keys and values:
+ * all slots of the cache, those of the trunk with what was added to them before. */
+static slao_status take_d_slots(slao_pass *pass, int64_t index, slao_matrix_out *d_keys,
+                                slao_matrix_out *d_values) {
+    const slao_cache *d_trunk = pass->d_trunk;
+    int64_t width = d_trunk->width, from = index * d_trunk->slots * width;
+    size_t before = (size_t)(d_trunk->slots * width), all = (size_t)(pass->cache->slots * width);
+    d_keys->stride = d_values->stride = width;
+    SLAO_TRY(slao_pass_take(pass, &d_keys->values, pass->cache->slots, width));
+    SLAO_TRY(slao_pass_take(pass, &d_values->values, pass->cache->slots, width));
+    memcpy(d_keys->values, d_trunk->keys + from, before * sizeof(float));
+    memcpy(d_values->values, d_trunk->values + from, before * sizeof(float));
+    memset(d_keys->values + before, 0, (all - before) * sizeof(float));
+    memset(d_values->values + before, 0, (all - before) * sizeof(float));
+    return SLAO_OK;
+}
+
+/* From there to the rows of the part, and to the trunk. */
+static void give_d_slots(const slao_pass *pass, int64_t index, slao_matrix_out d_keys,
+                         slao_matrix_out d_values, slao_matrix_out d_k, slao_matrix_out d_v) {
     const slao_batch *batch = pass->batch;
-    slao_cache *from = pass->d_cache;
-    size_t bytes = (size_t)from->width * sizeof *from->keys;
-    int64_t row = 0;
+    slao_cache *d_trunk = pass->d_trunk;
+    int64_t width = d_trunk->width, to = index * d_trunk->slots * width, row = 0;
+    size_t bytes = (size_t)width * sizeof(float);
     for (int64_t s = 0; s < batch->n_spans; s++) {
         const slao_span *span = &batch->spans[s];
-        int64_t slot = index * from->slots + batch->segments[span->segment].slot + span->from;
+        int64_t slot = batch->segments[span->segment].slot + span->from;
         for (int64_t i = 0; i < span->count; i++, row++, slot++) {
-            memcpy(d_k.values + row * d_k.stride, from->keys + slot * from->width, bytes);
-            memcpy(d_v.values + row * d_v.stride, from->values + slot * from->width, bytes);
-            memset(from->keys + slot * from->width, 0, bytes);
-            memset(from->values + slot * from->width, 0, bytes);
+            memcpy(d_k.values + row * d_k.stride, d_keys.values + slot * width, bytes);
+            memcpy(d_v.values + row * d_v.stride, d_values.values + slot * width, bytes);
         }
     }
+    memcpy(d_trunk->keys + to, d_keys.values, (size_t)d_trunk->slots * bytes);
+    memcpy(d_trunk->values + to, d_values.values, (size_t)d_trunk->slots * bytes);
 }
 
 /* d_upper: the gradient of the residual stream after attention. d_stream becomes that of the
@@ -125,10 +142,8 @@ static slao_status attention_backward(slao_pass *pass, int64_t index, const slao
         float *d_k = d_qkv + q_width, *d_v = d_k + kv_width;
         slao_matrix_out d_queries = {d_qkv, stride}, d_keys = {d_k, stride},
                         d_values = {d_v, stride};
-        if (pass->d_cache) {
-            d_keys = (slao_matrix_out){pass->d_cache->keys + cached, kv_width};
-            d_values = (slao_matrix_out){pass->d_cache->values + cached, kv_width};
-        }
+        if (pass->d_trunk)
+            SLAO_TRY(take_d_slots(pass, index, &d_keys, &d_values));
         if (slao_pass_is_last(pass, index)) {
             SLAO_TRY(slao_pass_take(pass, &d_queries.values, upper->n_rows, q_width));
             d_queries.stride = q_width;
@@ -138,9 +153,9 @@ static slao_status attention_backward(slao_pass *pass, int64_t index, const slao
                                          kept->queries, cache->keys + cached,
                                          cache->values + cached, kept->lse, d_attended, d_queries,
                                          d_keys, d_values, pass->arena));
-        if (pass->d_cache)
-            collect_d_cache(pass, index, (slao_matrix_out){d_k, stride},
-                            (slao_matrix_out){d_v, stride});
+        if (pass->d_trunk)
+            give_d_slots(pass, index, d_keys, d_values, (slao_matrix_out){d_k, stride},
+                         (slao_matrix_out){d_v, stride});
         if (slao_pass_is_last(pass, index)) {
             slao_pass_spread_answering(pass, (slao_matrix_out){d_qkv, stride}, d_queries.values,
                                        q_width);

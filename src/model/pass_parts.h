@@ -33,25 +33,32 @@ struct slao_pass {
     slao_kept_layer *layers;          /* where it recomputes, all share memory but for `input` */
     slao_cache own_cache;
     slao_cache *cache;   /* keys and values of a training batch */
-    slao_cache *d_cache; /* their gradients, which several micro-batches add to: all zero but what
-                            is yet to be used; NULL: there is one micro-batch, slots are rows */
+    slao_cache *d_trunk; /* the gradients of those in its first slots, which the trunk and the
+                            micro-batches share; NULL: slots are rows */
     float *stream;       /* the residual stream: rows x hidden; at last the answering rows only */
     float *final_rms;    /* n_answers */
     float *answers;      /* n_answers x hidden: normed stream at the answer rows */
     float *d_answers;    /* their gradient, once slao_loss has been asked for it */
     float *cosines, *sines; /* rows x head_dim / 2 */
     const slao_observer *observer;
-    slao_pass *trunk;     /* computes the trunk of a batch in micro-batches; shares `expanded` */
+    slao_pass *trunk;    /* computes the trunk of a batch in micro-batches; shares `expanded` */
+    slao_pass **strands; /* compute beside this one */
+    size_t n_strands, strands_capacity;
     slao_arena *division; /* what micro-batches share */
 };
 
-/* For micro_batches.c. The trunk's pass, which pass is to keep; and slao_forward_training of a part
- * of a batch: slots are not rows, keys and values of earlier parts lie in `cache`, and
- * slao_backward finds the gradients that later parts gave the keys and values of this one in
- * `d_cache`, adds to those of earlier ones, and leaves zeros in the slots of this one. */
+/* For micro_batches.c. Passes of the same model that belong to `pass`, with the settings that it has
+ * now: for another strand (linalg/threads.h), where strand 0 is `pass` itself and the others are
+ * asked for in their order; and for the trunk. */
+slao_status slao_pass_strand(slao_pass *pass, int index, slao_pass **strand);
 slao_status slao_pass_trunk(slao_pass *pass, slao_pass **trunk);
+
+/* slao_forward_training of a part of a batch, whose segments have slots in `cache`. The trunk's are
+ * the first: as many as `d_trunk` has. A micro-batch finds the trunk's keys and values there, and
+ * its slao_backward adds their gradients to `d_trunk`; the trunk's own, which comes last, begins
+ * with those. */
 slao_status slao_forward_part(slao_pass *pass, const slao_batch *batch, const slao_low_ranks *pairs,
-                              slao_cache *cache, slao_cache *d_cache);
+                              slao_cache *cache, slao_cache *d_trunk);
 
 /* Computes a layer's activations again, from its input, into its kept layer. */
 slao_status slao_pass_recompute(slao_pass *pass, int64_t layer, const slao_low_ranks *pairs);

@@ -230,18 +230,18 @@ slao_status slao_forward(slao_pass *pass, const slao_batch *batch, const slao_lo
 }
 
 static slao_status begin_training(slao_pass *pass, const slao_batch *batch, slao_cache *cache,
-                                  slao_cache *d_cache) {
+                                  slao_cache *d_trunk) {
     SLAO_TRY(begin(pass, batch, true));
     pass->cache = cache;
-    pass->d_cache = d_cache;
+    pass->d_trunk = d_trunk;
     pass->recomputes =
         slao_activations_recomputed(&pass->model->config, pass->checkpointing, batch->n_rows);
     return SLAO_OK;
 }
 
 slao_status slao_forward_part(slao_pass *pass, const slao_batch *batch, const slao_low_ranks *pairs,
-                              slao_cache *cache, slao_cache *d_cache) {
-    SLAO_TRY(begin_training(pass, batch, cache, d_cache));
+                              slao_cache *cache, slao_cache *d_trunk) {
+    SLAO_TRY(begin_training(pass, batch, cache, d_trunk));
     return forward(pass, batch, pairs, cache);
 }
 

@@ -2,7 +2,9 @@
 
 #include "learn/evaluator.h"
 #include "learn/trainer.h"
+#include "linalg/threads.h"
 #include "model/activations.h"
+#include "model/division.h"
 #include "sweep/workbench.h"
 
 #include <math.h>
@@ -96,11 +98,13 @@ typedef struct {
     const slao_study *study;
     slao_encodings *encodings;
     double training, reading, cache, adapters; /* the most of any step so far */
+    int64_t beside;                            /* and of strands beside the first */
 } search;
 
 /* Where tasks are mixed, a batch of the task with the longest texts is taken. */
 static slao_status look_at_training(search *s, const slao_step *step) {
     const slao_train_settings *train = &step->trial->train;
+    const slao_model_config *config = &s->study->config;
     bool shares = !(step->trial->lora.dropout > 0);
     for (int64_t t = 0; t < step->n_tasks; t++) {
         slao_encoding *task;
@@ -109,15 +113,21 @@ static slao_status look_at_training(search *s, const slao_step *step) {
         SLAO_TRY(look_at(task->train, train->batch_size, &texts));
         texts.common = shares && texts.count > 1 ? texts.common : 0;
         int64_t leaves = leaves_of(&texts), rows = texts.common + leaves, trunk = 0;
-        int64_t longest = texts.longest - texts.common, most = train->micro_tokens;
+        int64_t longest = texts.longest - texts.common, most = train->micro_tokens, beside = 0;
         if (most && rows > most) {
             trunk = texts.common;
             rows = longest > most ? longest : most;
             rows = leaves < rows ? leaves : rows;
+            beside = slao_strands(slao_division_size(texts.count, leaves, most)) - 1;
         }
-        s->training =
-            fmax(s->training, slao_activations_of_training(
-                                  &s->study->config, slao_train_checkpointing(train), rows, trunk));
+        slao_checkpointing checkpointing = slao_train_checkpointing(train);
+        double bytes = slao_activations_of_training(config, checkpointing, rows, trunk);
+        rows = rows < most ? rows : most;
+        s->beside = beside > s->beside ? beside : s->beside;
+        if (beside)
+            bytes += (double)beside *
+                     slao_activations_of_micro_batch(config, checkpointing, rows, trunk);
+        s->training = fmax(s->training, bytes);
     }
     return SLAO_OK;
 }
@@ -135,9 +145,10 @@ static slao_status look_at_reading(search *s, const slao_step *step) {
 }
 
 static slao_status look_at_step(search *s, const slao_step *step) {
-    enum { TRAINED = 4 }; /* the adapter itself, its gradient and two moments */
+    /* the adapter itself, its gradient, one of each micro-batch at work, and two moments */
+    int64_t trained = 4 + slao_threads();
     int64_t kept = step->n_parents + 1;
-    kept = (kept > SLAO_WORKBENCH_ADAPTERS ? kept : SLAO_WORKBENCH_ADAPTERS) + TRAINED;
+    kept = (kept > SLAO_WORKBENCH_ADAPTERS ? kept : SLAO_WORKBENCH_ADAPTERS) + trained;
     s->adapters =
         fmax(s->adapters,
              (double)kept * slao_footprint_of_adapter(&s->study->config, &step->trial->lora, NULL));
@@ -162,6 +173,7 @@ slao_status slao_footprint_make(slao_footprint *footprint, const slao_study *stu
     }
     footprint->rank = PROGRAM_BYTES + fmax(s.training, s.reading) + s.cache + s.adapters;
     if (weights == SLAO_WEIGHTS_FILE)
-        footprint->rank += sizeof(float) * (double)slao_model_scratch_of(&study->config);
+        footprint->rank +=
+            sizeof(float) * (double)slao_model_scratch_of(&study->config) * (double)(1 + s.beside);
     return SLAO_OK;
 }

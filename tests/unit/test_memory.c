@@ -1,9 +1,10 @@
-/* What saves memory in training changes nothing: micro-batches against the whole batch, recomputed
- * activations against kept ones; and the bytes that a pass allocates keep within what its shape
+/* What saves memory in training changes nothing: micro-batches against the whole batch, side by side
+ * or one after another, recomputed activations against kept ones; and the bytes that a pass allocates keep within what its shape
  * says. (Weights left in the file against fp32: tests/cli/families.sh.) */
 #include "tiny_model.h"
 
 #include "data/packing.h"
+#include "linalg/threads.h"
 #include "model/activations.h"
 #include "model/micro_batches.h"
 
@@ -35,8 +36,8 @@ typedef struct {
     slao_pass *pass;
     slao_arena *arena;
     slao_packed packed;
-    slao_low_ranks pairs;
     float *gradients;
+    double scale_gradient;
 } fixture;
 
 /* `window`: of the layers from the second on; 0: none. */
@@ -52,13 +53,10 @@ static fixture fixture_new(const slao_module *modules, int n_modules, double dro
                         dropout > 0 ? names : NULL, f.arena));
     assert_true(f.packed.batch.n_answers <= N_ANSWERS_MOST);
     assert_ok(slao_allocate(&f.gradients, (size_t)f.lora->n_values, sizeof *f.gradients));
-    assert_ok(slao_lora_view(&f.pairs, f.lora, f.gradients, &tiny_config));
-    f.pairs.noise_seed = 99;
     return f;
 }
 
 static void fixture_free(fixture *f) {
-    slao_lora_view_free(&f->pairs);
     free(f->gradients);
     slao_arena_free(f->arena);
     slao_pass_free(f->pass);
@@ -68,10 +66,17 @@ static void fixture_free(fixture *f) {
 
 static void compute(fixture *f, int64_t most_rows, slao_checkpointing checkpointing,
                     double losses[N_ANSWERS_MOST]) {
+    const slao_lora *lora = f->lora;
+    slao_lora_stack stack = {.count = 1, .loras = &lora, .scale_gradients = &f->scale_gradient};
+    slao_low_ranks pairs;
+    f->scale_gradient = 0;
     memset(f->gradients, 0, (size_t)f->lora->n_values * sizeof *f->gradients);
+    assert_ok(slao_lora_view_stack(&pairs, &stack, f->gradients, SLAO_FACTOR_NONE, &tiny_config));
+    pairs.noise_seed = 99;
     slao_pass_set_checkpointing(f->pass, checkpointing);
-    assert_ok(slao_gradients(f->pass, &f->packed.batch, &f->pairs, most_rows, losses,
+    assert_ok(slao_gradients(f->pass, &f->packed.batch, &pairs, most_rows, losses,
                              1.0 / (double)f->packed.batch.n_answers));
+    slao_lora_view_free(&pairs);
 }
 
 static double difference(const float *a, const float *b, int64_t count) {
@@ -82,6 +87,28 @@ static double difference(const float *a, const float *b, int64_t count) {
     }
     assert_true(norm > 0);
     return sqrt(sum / norm);
+}
+
+/* The bits of micro-batches are the same for any number of threads, also where those do not divide
+ * the number of micro-batches, or are more. */
+static void check_threads(fixture *f, int64_t most_rows) {
+    double losses[N_ANSWERS_MOST], again[N_ANSWERS_MOST];
+    size_t bytes = (size_t)f->lora->n_values * sizeof *f->gradients;
+    float *gradients;
+    assert_ok(slao_allocate(&gradients, (size_t)f->lora->n_values, sizeof *gradients));
+    compute(f, most_rows, SLAO_CHECKPOINTING_AUTO, losses);
+    memcpy(gradients, f->gradients, bytes);
+    double scale_gradient = f->scale_gradient;
+    static const int threads[] = {2, 3, 8};
+    for (size_t i = 0; i < sizeof threads / sizeof *threads; i++) {
+        assert_ok(slao_threads_set(threads[i]));
+        compute(f, most_rows, SLAO_CHECKPOINTING_AUTO, again);
+        assert_memory_equal(f->gradients, gradients, bytes);
+        assert_memory_equal(again, losses, (size_t)f->packed.batch.n_answers * sizeof *losses);
+        assert_memory_equal(&f->scale_gradient, &scale_gradient, sizeof scale_gradient);
+    }
+    assert_ok(slao_threads_set(1));
+    free(gradients);
 }
 
 /* Losses and gradients of micro-batches, with and without recomputing, are those of the whole
@@ -95,6 +122,7 @@ static void check(const slao_module *modules, int n_modules, double dropout, int
     assert_ok(slao_allocate(&gradients, (size_t)f.lora->n_values, sizeof *gradients));
     compute(&f, 0, SLAO_CHECKPOINTING_OFF, plain);
     memcpy(gradients, f.gradients, bytes);
+    double scale_gradient = f.scale_gradient;
     compute(&f, 0, SLAO_CHECKPOINTING_ON, losses);
     assert_memory_equal(f.gradients, gradients, bytes);
     assert_memory_equal(losses, plain, (size_t)f.packed.batch.n_answers * sizeof *losses);
@@ -105,6 +133,8 @@ static void check(const slao_module *modules, int n_modules, double dropout, int
         for (int64_t i = 0; i < f.packed.batch.n_answers; i++)
             assert_near(losses[i], plain[i], 1e-5 * plain[i]);
         assert_near(difference(f.gradients, gradients, f.lora->n_values), 0, 1e-5);
+        assert_near(f.scale_gradient, scale_gradient, 1e-5 * fabs(scale_gradient));
+        check_threads(&f, limits[k]);
     }
     free(gradients);
     fixture_free(&f);
@@ -131,6 +161,29 @@ static void test_a_window(void **state) {
     check(all_modules, 7, 0, 5);
 }
 
+/* A micro-batch that fails beside others fails the batch, with its message, and the pass goes on. */
+static void test_a_failure_beside_others(void **state) {
+    (void)state;
+    fixture f = fixture_new(all_modules, 7, 0, 0);
+    double losses[N_ANSWERS_MOST];
+    slao_low_ranks pairs;
+    assert_ok(slao_lora_view(&pairs, f.lora, f.gradients, &tiny_config));
+    slao_batch batch = f.packed.batch;
+    int32_t *ids;
+    assert_ok(slao_arena_take(f.arena, &ids, (size_t)batch.n_rows, sizeof *ids));
+    memcpy(ids, batch.ids, (size_t)batch.n_rows * sizeof *ids);
+    ids[batch.n_rows - 1] = 61;
+    batch.ids = ids;
+    assert_ok(slao_threads_set(3));
+    for (int64_t most_rows = 1; most_rows < 20; most_rows += 6)
+        assert_fails(slao_gradients(f.pass, &batch, &pairs, most_rows, losses, 1), SLAO_BAD_INPUT,
+                     "token id 61 lies outside");
+    assert_ok(slao_threads_set(1));
+    slao_lora_view_free(&pairs);
+    check_threads(&f, 6);
+    fixture_free(&f);
+}
+
 /* ---- Bytes ---- */
 
 static const slao_model_config wide_config = {
@@ -151,7 +204,7 @@ static const slao_model_config wide_config = {
 enum { WIDE = 24, WIDE_PROMPT = 16, WIDE_LENGTH = 41 };
 
 /* What a pass holds after the gradients of 24 examples of 40 rows, 16 of which all share. */
-static size_t bytes_held(int64_t most_rows, slao_checkpointing checkpointing) {
+static size_t bytes_held(int64_t most_rows, slao_checkpointing checkpointing, int threads) {
     static int32_t ids[WIDE][WIDE_LENGTH];
     slao_sequence examples[WIDE];
     for (int i = 0; i < WIDE; i++) {
@@ -181,8 +234,10 @@ static size_t bytes_held(int64_t most_rows, slao_checkpointing checkpointing) {
     assert_ok(slao_pack(&packed, examples, WIDE, SLAO_SHARE_PREFIXES, NULL, arena));
     assert_int_equal(packed.batch.n_rows, WIDE_PROMPT + WIDE * (WIDE_LENGTH - 1 - WIDE_PROMPT));
     slao_pass_set_checkpointing(pass, checkpointing);
+    assert_ok(slao_threads_set(threads));
     for (int step = 0; step < 3; step++)
         assert_ok(slao_gradients(pass, &packed.batch, &pairs, most_rows, losses, 1));
+    assert_ok(slao_threads_set(1));
     size_t bytes = slao_pass_bytes(pass);
     slao_arena_free(arena);
     slao_pass_free(pass);
@@ -215,15 +270,15 @@ static void test_bytes_are_bounded(void **state) {
     (void)state;
     const size_t slack = 1 << 18; /* logits, scores, tables */
     int64_t rows = WIDE_PROMPT + WIDE * 24, part = 4 * 24;
-    size_t whole = bytes_held(0, SLAO_CHECKPOINTING_OFF);
+    size_t whole = bytes_held(0, SLAO_CHECKPOINTING_OFF, 1);
     assert_true(whole > 11 * one_layer(rows));
     assert_true(whole < kept(rows) + passing(rows) + slack);
-    size_t in_parts = bytes_held(part, SLAO_CHECKPOINTING_OFF);
+    size_t in_parts = bytes_held(part, SLAO_CHECKPOINTING_OFF, 1);
     assert_true(in_parts <
                 kept(WIDE_PROMPT + part) + 2 * cached(WIDE_PROMPT + part) + passing(part) + slack);
-    size_t recomputed = bytes_held(0, SLAO_CHECKPOINTING_ON);
+    size_t recomputed = bytes_held(0, SLAO_CHECKPOINTING_ON, 1);
     assert_true(recomputed < starts(rows) + cached(rows) + one_layer(rows) + passing(rows) + slack);
-    size_t both = bytes_held(part, SLAO_CHECKPOINTING_ON);
+    size_t both = bytes_held(part, SLAO_CHECKPOINTING_ON, 1);
     assert_true(both < in_parts && both < recomputed);
 }
 
@@ -235,16 +290,23 @@ static void test_bytes_are_foretold(void **state) {
     static const struct {
         int64_t most, rows, trunk;
         slao_checkpointing checkpointing;
+        int threads;
     } cases[] = {
-        {0, WIDE_PROMPT + WIDE * 24, 0, SLAO_CHECKPOINTING_OFF},
-        {0, WIDE_PROMPT + WIDE * 24, 0, SLAO_CHECKPOINTING_ON},
-        {12 * 24, 12 * 24, WIDE_PROMPT, SLAO_CHECKPOINTING_OFF},
-        {12 * 24, 12 * 24, WIDE_PROMPT, SLAO_CHECKPOINTING_ON},
+        {0, WIDE_PROMPT + WIDE * 24, 0, SLAO_CHECKPOINTING_OFF, 1},
+        {0, WIDE_PROMPT + WIDE * 24, 0, SLAO_CHECKPOINTING_ON, 1},
+        {12 * 24, 12 * 24, WIDE_PROMPT, SLAO_CHECKPOINTING_OFF, 1},
+        {12 * 24, 12 * 24, WIDE_PROMPT, SLAO_CHECKPOINTING_ON, 1},
+        {4 * 24, 4 * 24, WIDE_PROMPT, SLAO_CHECKPOINTING_OFF, 1},
+        {4 * 24, 4 * 24, WIDE_PROMPT, SLAO_CHECKPOINTING_OFF, 2},
+        {4 * 24, 4 * 24, WIDE_PROMPT, SLAO_CHECKPOINTING_ON, 3},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        double held = (double)bytes_held(cases[i].most, cases[i].checkpointing);
+        double held = (double)bytes_held(cases[i].most, cases[i].checkpointing, cases[i].threads);
         double told = slao_activations_of_training(&wide_config, cases[i].checkpointing,
-                                                   cases[i].rows, cases[i].trunk);
+                                                   cases[i].rows, cases[i].trunk) +
+                      (cases[i].threads - 1) *
+                          slao_activations_of_micro_batch(&wide_config, cases[i].checkpointing,
+                                                          cases[i].rows, cases[i].trunk);
         assert_true(told > 0.98 * held - slack && told < 1.2 * held + slack);
     }
     assert_false(slao_activations_recomputed(&wide_config, SLAO_CHECKPOINTING_AUTO, 26886));
@@ -253,9 +315,13 @@ static void test_bytes_are_foretold(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_module),      cmocka_unit_test(test_each_module_alone),
-        cmocka_unit_test(test_dropout),           cmocka_unit_test(test_a_window),
-        cmocka_unit_test(test_bytes_are_bounded), cmocka_unit_test(test_bytes_are_foretold),
+        cmocka_unit_test(test_every_module),
+        cmocka_unit_test(test_each_module_alone),
+        cmocka_unit_test(test_dropout),
+        cmocka_unit_test(test_a_window),
+        cmocka_unit_test(test_a_failure_beside_others),
+        cmocka_unit_test(test_bytes_are_bounded),
+        cmocka_unit_test(test_bytes_are_foretold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

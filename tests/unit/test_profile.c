@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "base/profile.h"
 
+#include <pthread.h>
+
 static void spend(double seconds) {
     double end = slao_seconds() + seconds;
     while (slao_seconds() < end)
@@ -36,6 +38,43 @@ static void test_inner_parts_are_taken_off_outer_ones(void **state) {
     assert_true(parts[0].seconds + parts[1].seconds <= whole);
 }
 
+/* Two threads of a second each are a second of the profile; who does not share is not seen. */
+static void *beside(void *shares) {
+    if (shares)
+        slao_profile_share(2);
+    slao_profile_mark mark = slao_profile_begin();
+    spend(0.02);
+    slao_profile_end(mark, "both", 0, 0, 10);
+    if (shares)
+        slao_profile_unshare();
+    mark = slao_profile_begin();
+    slao_profile_end(mark, "after", 0, 0, 10);
+    return NULL;
+}
+
+static void test_threads_share_a_profile(void **state) {
+    (void)state;
+    for (int shares = 0; shares < 2; shares++) {
+        int64_t count;
+        pthread_t thread;
+        bool shared = shares == 1;
+        slao_profile_start();
+        double begin = slao_seconds();
+        assert_int_equal(pthread_create(&thread, NULL, beside, shared ? &thread : NULL), 0);
+        beside(shared ? &thread : NULL);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        double whole = slao_seconds() - begin;
+        const slao_profile_part *parts = slao_profile_stop(&count);
+        assert_int_equal(count, 2);
+        assert_string_equal(parts[0].name, "both");
+        assert_int_equal(parts[0].calls, 1 + shares);
+        assert_near(parts[0].operations, 10 * (1 + shares), 0);
+        assert_true(parts[0].seconds >= 0.02 && parts[0].seconds <= whole);
+        assert_string_equal(parts[1].name, "after"); /* of the thread that started it, alone */
+        assert_int_equal(parts[1].calls, 1);
+    }
+}
+
 static void test_nothing_is_charged_outside_a_profile(void **state) {
     (void)state;
     int64_t count;
@@ -63,6 +102,7 @@ static void test_many_parts_share_the_last_row(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_inner_parts_are_taken_off_outer_ones),
+        cmocka_unit_test(test_threads_share_a_profile),
         cmocka_unit_test(test_nothing_is_charged_outside_a_profile),
         cmocka_unit_test(test_many_parts_share_the_last_row),
     };
