@@ -1,11 +1,13 @@
 #include "linalg/threads.h"
 
+#include "base/memory.h"
 #include "base/profile.h"
 
 #include <limits.h>
 #include <omp.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static int threads = 1;
 
@@ -30,72 +32,86 @@ int slao_thread(void) {
     return omp_get_thread_num();
 }
 
-/* ---- Strands ---- */
+/* ---- Pieces ---- */
 
-/* What the threads have in common while pieces are computed. */
+enum { FREE = -1 };
+
+typedef struct {
+    int64_t piece; /* whose result it holds, or will hold; FREE */
+    bool done;
+} output;
+
+/* What the threads have in common, under the lock. */
 typedef struct {
     const slao_pieces *pieces;
     pthread_mutex_t lock;
-    pthread_cond_t gathered;
-    int64_t next; /* to be gathered */
-    slao_status status;
+    pthread_cond_t changed;
+    int64_t begun, gathered; /* the next piece to be begun, and to be gathered */
+    output *outputs;
+    slao_status status; /* of the first failure */
     char message[1024];
-} shared;
+} workshop;
 
-int slao_strands(int64_t count) {
-    return count >= threads && !omp_in_parallel() ? threads : 1;
-}
-
-static bool failed(shared *s) {
-    pthread_mutex_lock(&s->lock);
-    bool yes = s->status != SLAO_OK;
-    pthread_mutex_unlock(&s->lock);
-    return yes;
-}
-
-/* A piece's end, when its turn has come. */
-static void end_piece(shared *s, int strand, int64_t i, slao_status status) {
-    pthread_mutex_lock(&s->lock);
-    while (s->pieces->gather && s->next != i)
-        pthread_cond_wait(&s->gathered, &s->lock);
-    if (s->status == SLAO_OK && status != SLAO_OK) {
-        s->status = status;
-        snprintf(s->message, sizeof s->message, "%s", slao_message());
+static output *find(const workshop *w, int64_t piece) {
+    for (int i = 0; i < w->pieces->outputs; i++) {
+        if (w->outputs[i].piece == piece)
+            return &w->outputs[i];
     }
-    if (s->pieces->gather && s->status == SLAO_OK)
-        s->pieces->gather(s->pieces->context, strand, i);
-    s->next++;
-    pthread_cond_broadcast(&s->gathered);
-    pthread_mutex_unlock(&s->lock);
+    return NULL;
 }
 
-/* A thread each. */
-static slao_status run_beside(const slao_pieces *pieces, int64_t count) {
-    shared s = {
-        .pieces = pieces, .lock = PTHREAD_MUTEX_INITIALIZER, .gathered = PTHREAD_COND_INITIALIZER};
-#pragma omp parallel num_threads(threads)
+/* The output that holds the next piece, with *piece, or NULL if there is no more to do. Pieces get
+ * their outputs in order: the first that is not gathered always has one. */
+static output *begin_piece(workshop *w, int64_t *piece) {
+    output *found = NULL;
+    pthread_mutex_lock(&w->lock);
+    while (w->status == SLAO_OK && w->begun < w->pieces->to && !(found = find(w, FREE)))
+        pthread_cond_wait(&w->changed, &w->lock);
+    if (w->status != SLAO_OK || w->begun == w->pieces->to)
+        found = NULL;
+    else
+        *found = (output){.piece = *piece = w->begun++};
+    pthread_mutex_unlock(&w->lock);
+    return found;
+}
+
+static void end_piece(workshop *w, output *of, slao_status status) {
+    pthread_mutex_lock(&w->lock);
+    if (w->status == SLAO_OK && status != SLAO_OK) {
+        w->status = status;
+        snprintf(w->message, sizeof w->message, "%s", slao_message());
+    }
+    of->done = status == SLAO_OK;
+    for (output *next = find(w, w->gathered); next && next->done; next = find(w, w->gathered)) {
+        w->pieces->gather(w->pieces->context, (int)(next - w->outputs), w->gathered++);
+        next->piece = FREE;
+    }
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+}
+
+slao_status slao_pieces_run(const slao_pieces *pieces) {
+    workshop w = {.pieces = pieces,
+                  .lock = PTHREAD_MUTEX_INITIALIZER,
+                  .changed = PTHREAD_COND_INITIALIZER,
+                  .begun = pieces->from,
+                  .gathered = pieces->from};
+    if (pieces->from == pieces->to)
+        return SLAO_OK;
+    SLAO_INVARIANT(pieces->strands <= threads && pieces->outputs >= pieces->strands);
+    SLAO_TRY(slao_allocate(&w.outputs, (size_t)pieces->outputs, sizeof *w.outputs));
+    for (int i = 0; i < pieces->outputs; i++)
+        w.outputs[i].piece = FREE;
+#pragma omp parallel num_threads(pieces->strands)
     {
-        int strand = slao_thread();
-        slao_profile_share(threads);
-#pragma omp for schedule(dynamic)
-        for (int64_t i = 0; i < count; i++) {
-            slao_status status = failed(&s) ? SLAO_OK : pieces->compute(pieces->context, strand, i);
-            end_piece(&s, strand, i, status);
-        }
+        output *of;
+        int64_t i;
+        slao_profile_share(pieces->strands);
+        while ((of = begin_piece(&w, &i)) != NULL)
+            end_piece(&w, of,
+                      pieces->compute(pieces->context, slao_thread(), (int)(of - w.outputs), i));
         slao_profile_unshare();
     }
-    return s.status == SLAO_OK ? SLAO_OK : slao_fail(s.status, "%s", s.message);
-}
-
-slao_status slao_strands_run(const slao_pieces *pieces, int64_t count) {
-    int strands = slao_strands(count);
-    int64_t beside = strands > 1 ? count / strands * strands : 0;
-    if (beside)
-        SLAO_TRY(run_beside(pieces, beside));
-    for (int64_t i = beside; i < count; i++) {
-        SLAO_TRY(pieces->compute(pieces->context, 0, i));
-        if (pieces->gather)
-            pieces->gather(pieces->context, 0, i);
-    }
-    return SLAO_OK;
+    free(w.outputs);
+    return w.status == SLAO_OK ? SLAO_OK : slao_fail(w.status, "%s", w.message);
 }

@@ -29,23 +29,22 @@ int slao_threads_for(int64_t operations);
 /* Which of those that share a loop runs this: 0 .. slao_threads() - 1. */
 int slao_thread(void);
 
-/* Pieces of work. A strand is what one of them is computed in, memory for the most part. */
+/* Pieces of work, from .. to-1, for threads to take in this order as each is ready for the next. */
 typedef struct {
-    /* Computes piece i in a strand that no other call uses meanwhile. Strand 0 is always used by
-     * the thread that called slao_strands_run. */
-    slao_status (*compute)(void *context, int strand, int64_t i);
-    /* Takes from the strand what compute has left there: piece by piece in their order, one call at
-     * a time. NULL: there is nothing to take. */
-    void (*gather)(void *context, int strand, int64_t i);
+    /* Computes piece i in a strand, memory that no other call uses meanwhile, and leaves the result
+     * in an output, which is its own until it has been gathered. */
+    slao_status (*compute)(void *context, int strand, int output, int64_t i);
+    /* Takes the result of a piece: of one after the other, in their order. */
+    void (*gather)(void *context, int output, int64_t i);
     void *context;
+    int64_t from, to;
+    int strands; /* at most slao_threads() */
+    int outputs; /* at least as many as strands; with more, a thread need not wait for one that takes
+                    longer with an earlier piece */
 } slao_pieces;
 
-/* How many strands so many pieces are computed in: as many as there are threads, or one. */
-int slao_strands(int64_t count);
-
-/* Computes pieces 0 .. count-1: as many at a time as there are strands, a thread each. What is left
- * over, fewer than that, all threads compute together, in strand 0. After a failure no more are
- * begun; the status and message are of a piece that failed. */
-slao_status slao_strands_run(const slao_pieces *pieces, int64_t count);
+/* Each piece by one thread; none if from = to. After a failure no more are begun, and what was not
+ * gathered is lost; the status and message are of a piece that failed. */
+slao_status slao_pieces_run(const slao_pieces *pieces);
 
 #endif

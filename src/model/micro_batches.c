@@ -5,31 +5,36 @@
 #include "model/division.h"
 #include "model/pass_parts.h"
 
+#include <math.h>
 #include <string.h>
 
 /* What one micro-batch after another is computed in, by one thread or by all together. */
 typedef struct {
     slao_pass *pass;
-    slao_cache cache;     /* the trunk's slots first */
-    slao_cache d_trunk;   /* what a micro-batch gives the trunk's keys and values */
+    slao_cache cache; /* the trunk's slots first */
+} strand;
+
+/* What a micro-batch gives. */
+typedef struct {
+    slao_cache d_trunk;   /* gradients of the trunk's keys and values */
     slao_low_ranks pairs; /* those of the batch, whose gradients are the values below */
     float *gradients;
     double *scale_gradients;
     size_t n_gradients, n_scale_gradients;
-} strand;
+} output;
 
 typedef struct {
     const slao_model_config *config;
-    int64_t trunk_rows;
-    const slao_part *micro_batches;
-    strand *strands;
+    slao_division division;
     const slao_low_ranks *pairs;
     double gradient_scale;
-    slao_cache d_trunk; /* what all micro-batches give */
     double *losses;
+    slao_cache d_trunk; /* what all micro-batches give */
+    strand *strands;
+    output *outputs;
 } job;
 
-/* ---- Gradients of a strand's own ---- */
+/* ---- Gradients of a micro-batch's own ---- */
 
 /* Values of a pair's gradients; 0 of those that are not asked for. */
 static void sizes_of(const job *j, int64_t list, const slao_low_rank *pair, size_t *a, size_t *b) {
@@ -43,21 +48,21 @@ static int64_t n_lists(const job *j) {
     return j->pairs && j->pairs->lists ? j->config->layers * SLAO_N_MODULES : 0;
 }
 
-/* The pairs of the batch become those of the strand, with its own gradients. */
-static slao_status take_gradients(strand *s, const job *j, slao_arena *arena) {
+/* The pairs of the batch, with gradients of the output's own. */
+static slao_status take_gradients(output *o, const job *j, slao_arena *arena) {
     slao_low_rank_list *lists;
     size_t a, b, value = 0, scale = 0;
     for (int64_t i = 0; i < n_lists(j); i++) {
         for (int64_t k = 0; k < j->pairs->lists[i].count; k++) {
             const slao_low_rank *pair = &j->pairs->lists[i].pairs[k];
             sizes_of(j, i, pair, &a, &b);
-            s->n_gradients += a + b;
-            s->n_scale_gradients += pair->grad_scale != NULL;
+            o->n_gradients += a + b;
+            o->n_scale_gradients += pair->grad_scale != NULL;
         }
     }
-    SLAO_TRY(slao_arena_take(arena, &s->gradients, s->n_gradients, sizeof *s->gradients));
-    SLAO_TRY(slao_arena_take(arena, &s->scale_gradients, s->n_scale_gradients,
-                             sizeof *s->scale_gradients));
+    SLAO_TRY(slao_arena_take(arena, &o->gradients, o->n_gradients, sizeof *o->gradients));
+    SLAO_TRY(slao_arena_take(arena, &o->scale_gradients, o->n_scale_gradients,
+                             sizeof *o->scale_gradients));
     SLAO_TRY(slao_arena_take(arena, &lists, (size_t)n_lists(j), sizeof *lists));
     for (int64_t i = 0; i < n_lists(j); i++) {
         slao_low_rank *pairs;
@@ -68,22 +73,22 @@ static slao_status take_gradients(strand *s, const job *j, slao_arena *arena) {
             slao_low_rank *pair = &pairs[k];
             *pair = j->pairs->lists[i].pairs[k];
             sizes_of(j, i, pair, &a, &b);
-            pair->grad_a = a ? s->gradients + value : NULL;
-            pair->grad_b = b ? s->gradients + value + a : NULL;
+            pair->grad_a = a ? o->gradients + value : NULL;
+            pair->grad_b = b ? o->gradients + value + a : NULL;
             value += a + b;
             if (pair->grad_scale)
-                pair->grad_scale = &s->scale_gradients[scale++];
+                pair->grad_scale = &o->scale_gradients[scale++];
         }
     }
-    s->pairs = (slao_low_ranks){n_lists(j) ? lists : NULL, j->pairs ? j->pairs->noise_seed : 0};
+    o->pairs = (slao_low_ranks){n_lists(j) ? lists : NULL, j->pairs ? j->pairs->noise_seed : 0};
     return SLAO_OK;
 }
 
-static void add_gradients(const job *j, const strand *s) {
+static void add_gradients(const job *j, const output *o) {
     for (int64_t i = 0; i < n_lists(j); i++) {
         for (int64_t k = 0; k < j->pairs->lists[i].count; k++) {
             const slao_low_rank *to = &j->pairs->lists[i].pairs[k],
-                                *from = &s->pairs.lists[i].pairs[k];
+                                *from = &o->pairs.lists[i].pairs[k];
             size_t a, b;
             sizes_of(j, i, to, &a, &b);
             if (a)
@@ -108,7 +113,7 @@ static void clear(const job *j, slao_cache *d_trunk) {
 }
 
 static void copy_trunk(const job *j, slao_cache *to, const slao_cache *from) {
-    size_t bytes = (size_t)(j->trunk_rows * to->width) * sizeof *to->keys;
+    size_t bytes = (size_t)(j->division.trunk.batch.n_rows * to->width) * sizeof *to->keys;
     for (int64_t layer = 0; layer < j->config->layers; layer++) {
         int64_t there = layer * to->slots * to->width, here = layer * from->slots * to->width;
         memcpy(to->keys + there, from->keys + here, bytes);
@@ -119,14 +124,17 @@ static void copy_trunk(const job *j, slao_cache *to, const slao_cache *from) {
 /* ---- Parts ---- */
 
 /* A strand for micro-batches of no more rows than `largest`. */
-static slao_status take_strand(const job *j, int index, const slao_part *largest, slao_pass *pass,
-                               slao_arena *arena) {
-    strand *s = &j->strands[index];
-    *s = (strand){0};
+static slao_status take_strand(strand *s, const job *j, int index, const slao_part *largest,
+                               slao_pass *pass, slao_arena *arena) {
+    int64_t slots = j->division.trunk.batch.n_rows + largest->batch.n_rows;
     SLAO_TRY(slao_pass_strand(pass, index, &s->pass));
-    SLAO_TRY(slao_cache_take(&s->cache, j->config, j->trunk_rows + largest->batch.n_rows, arena));
-    SLAO_TRY(slao_cache_take(&s->d_trunk, j->config, j->trunk_rows, arena));
-    return take_gradients(s, j, arena);
+    return slao_cache_take(&s->cache, j->config, slots, arena);
+}
+
+static slao_status take_output(output *o, const job *j, slao_arena *arena) {
+    *o = (output){0};
+    SLAO_TRY(slao_cache_take(&o->d_trunk, j->config, j->division.trunk.batch.n_rows, arena));
+    return take_gradients(o, j, arena);
 }
 
 static slao_status forward_and_loss(const job *j, slao_pass *pass, const slao_part *part,
@@ -139,64 +147,109 @@ static slao_status forward_and_loss(const job *j, slao_pass *pass, const slao_pa
     return SLAO_OK;
 }
 
-/* Leaves the micro-batch's gradients in the strand. */
-static slao_status compute(void *context, int index, int64_t i) {
+static slao_status compute(void *context, int strand_index, int output_index, int64_t i) {
     const job *j = context;
-    strand *s = &j->strands[index];
-    memset(s->gradients, 0, s->n_gradients * sizeof *s->gradients);
-    memset(s->scale_gradients, 0, s->n_scale_gradients * sizeof *s->scale_gradients);
-    clear(j, &s->d_trunk);
-    SLAO_TRY(forward_and_loss(j, s->pass, &j->micro_batches[i], &s->pairs, &s->cache, &s->d_trunk));
-    return slao_backward(s->pass, &s->pairs);
+    strand *s = &j->strands[strand_index];
+    output *o = &j->outputs[output_index];
+    memset(o->gradients, 0, o->n_gradients * sizeof *o->gradients);
+    memset(o->scale_gradients, 0, o->n_scale_gradients * sizeof *o->scale_gradients);
+    clear(j, &o->d_trunk);
+    SLAO_TRY(forward_and_loss(j, s->pass, &j->division.micro_batches[i], &o->pairs, &s->cache,
+                              &o->d_trunk));
+    return slao_backward(s->pass, &o->pairs);
 }
 
-static void gather(void *context, int index, int64_t i) {
+static void gather(void *context, int output_index, int64_t i) {
     job *j = context;
-    const strand *s = &j->strands[index];
+    const output *o = &j->outputs[output_index];
     (void)i;
-    add_gradients(j, s);
-    slao_vec()->add(j->d_trunk.keys, s->d_trunk.keys, cached_values(j, &j->d_trunk));
-    slao_vec()->add(j->d_trunk.values, s->d_trunk.values, cached_values(j, &j->d_trunk));
+    add_gradients(j, o);
+    slao_vec()->add(j->d_trunk.keys, o->d_trunk.keys, cached_values(j, &j->d_trunk));
+    slao_vec()->add(j->d_trunk.values, o->d_trunk.values, cached_values(j, &j->d_trunk));
 }
 
-/* A long segment has no room beside others: strands but the first are of `most_rows` rows. */
-static int64_t count_long(const slao_division *division, int64_t most_rows) {
-    int64_t n = 0;
-    while (n < division->n_micro_batches && division->micro_batches[n].batch.n_rows > most_rows)
-        n++;
-    return n;
+/* ---- Who computes what ---- */
+
+/* Rows that threads compute one after another, in units of one thread's time: the first `together`
+ * micro-batches all of them, then each of the others by the thread that is ready first. loads: one
+ * of each thread. */
+static double time_of(const slao_division *division, int64_t together, double *loads) {
+    const double share = 0.83; /* of its speed that a thread has in company (docs/performance.md) */
+    int threads = slao_threads();
+    double rows = 0, last = 0;
+    for (int64_t i = 0; i < together; i++)
+        rows += (double)division->micro_batches[i].batch.n_rows;
+    for (int t = 0; t < threads; t++)
+        loads[t] = 0;
+    for (int64_t i = together; i < division->n_micro_batches; i++) {
+        int first = 0;
+        for (int t = 1; t < threads; t++)
+            first = loads[t] < loads[first] ? t : first;
+        loads[first] += (double)division->micro_batches[i].batch.n_rows;
+        last = loads[first] > last ? loads[first] : last;
+    }
+    return rows / (share * threads) + last;
+}
+
+/* How many micro-batches, the largest, all threads compute together. Among them are those of more
+ * than `most_rows` rows, which have no room beside others. */
+static slao_status choose_together(int64_t *together, const slao_division *division,
+                                   int64_t most_rows, slao_arena *arena) {
+    int64_t count = division->n_micro_batches, from = 0;
+    double *loads, least = INFINITY;
+    *together = count;
+    if (slao_threads() == 1)
+        return SLAO_OK;
+    SLAO_TRY(slao_arena_take(arena, &loads, (size_t)slao_threads(), sizeof *loads));
+    while (from < count && division->micro_batches[from].batch.n_rows > most_rows)
+        from++;
+    for (int64_t n = from; n <= count; n++) {
+        double time = time_of(division, n, loads);
+        if (time >= least)
+            continue;
+        least = time;
+        *together = n;
+    }
+    return SLAO_OK;
 }
 
 static slao_status in_parts(slao_pass *pass, const slao_batch *batch, const slao_low_ranks *pairs,
                             int64_t most_rows, double *losses, double gradient_scale) {
     slao_arena *arena = pass->division;
-    slao_division division;
-    slao_pass *trunk;
-    slao_arena_return(arena, (slao_arena_mark){0});
-    SLAO_TRY(slao_divide(&division, batch, most_rows, arena));
     job j = {.config = &pass->model->config,
-             .trunk_rows = division.trunk.batch.n_rows,
-             .micro_batches = division.micro_batches,
              .pairs = pairs,
              .gradient_scale = gradient_scale,
              .losses = losses};
-    SLAO_TRY(slao_cache_take(&j.d_trunk, j.config, j.trunk_rows, arena));
-    clear(&j, &j.d_trunk);
-    int64_t n_long = count_long(&division, most_rows), rest = division.n_micro_batches - n_long;
-    int n_strands = slao_strands(rest);
+    int64_t together;
+    slao_pass *trunk;
+    slao_arena_return(arena, (slao_arena_mark){0});
+    SLAO_TRY(slao_divide(&j.division, batch, most_rows, arena));
+    SLAO_TRY(choose_together(&together, &j.division, most_rows, arena));
+    const slao_part *micro_batches = j.division.micro_batches;
+    int64_t count = j.division.n_micro_batches, apart = count - together;
+    int n_strands = apart < slao_threads() ? (int)apart : slao_threads();
+    int n_outputs = apart < 2 * n_strands ? (int)apart : 2 * n_strands;
+    slao_pieces pieces = {compute, gather, &j, together, count, n_strands, n_outputs};
+    n_strands = n_strands ? n_strands : 1; /* the first is that of all threads, too */
+    n_outputs = n_outputs ? n_outputs : 1;
+    SLAO_TRY(slao_cache_take(&j.d_trunk, j.config, j.division.trunk.batch.n_rows, arena));
     SLAO_TRY(slao_arena_take(arena, &j.strands, (size_t)n_strands, sizeof *j.strands));
+    SLAO_TRY(slao_arena_take(arena, &j.outputs, (size_t)n_outputs, sizeof *j.outputs));
     for (int i = 0; i < n_strands; i++)
-        SLAO_TRY(take_strand(&j, i, &division.micro_batches[i ? n_long : 0], pass, arena));
+        SLAO_TRY(take_strand(&j.strands[i], &j, i, &micro_batches[i ? together : 0], pass, arena));
+    for (int i = 0; i < n_outputs; i++)
+        SLAO_TRY(take_output(&j.outputs[i], &j, arena));
     SLAO_TRY(slao_pass_trunk(pass, &trunk));
-    SLAO_TRY(forward_and_loss(&j, trunk, &division.trunk, pairs, &j.strands[0].cache, &j.d_trunk));
+    clear(&j, &j.d_trunk);
+    SLAO_TRY(
+        forward_and_loss(&j, trunk, &j.division.trunk, pairs, &j.strands[0].cache, &j.d_trunk));
     for (int i = 1; i < n_strands; i++)
         copy_trunk(&j, &j.strands[i].cache, &j.strands[0].cache);
-    for (int64_t i = 0; i < n_long; i++) {
-        SLAO_TRY(compute(&j, 0, i));
+    for (int64_t i = 0; i < together; i++) {
+        SLAO_TRY(compute(&j, 0, 0, i));
         gather(&j, 0, i);
     }
-    j.micro_batches += n_long;
-    SLAO_TRY(slao_strands_run(&(slao_pieces){compute, gather, &j}, rest));
+    SLAO_TRY(slao_pieces_run(&pieces));
     return slao_backward(trunk, pairs);
 }
 

@@ -7,9 +7,9 @@
  * micro-batches, and the trunk's backward comes last. So nothing is computed twice, and loss and
  * gradients are those of the whole batch up to rounding.
  *
- * Threads take a micro-batch each (linalg/threads.h: slao_strands_run), but compute the trunk
- * together, and a segment that has more rows than a micro-batch may have. The bits are the same for
- * any number of threads.
+ * Threads take a micro-batch each (linalg/threads.h: slao_pieces_run). The trunk they compute
+ * together, and large micro-batches, where all is sooner done so. The bits are the same for any
+ * number of threads.
  */
 #ifndef SLAO_MODEL_MICRO_BATCHES_H
 #define SLAO_MODEL_MICRO_BATCHES_H

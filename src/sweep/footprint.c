@@ -118,7 +118,8 @@ static slao_status look_at_training(search *s, const slao_step *step) {
             trunk = texts.common;
             rows = longest > most ? longest : most;
             rows = leaves < rows ? leaves : rows;
-            beside = slao_strands(slao_division_size(texts.count, leaves, most)) - 1;
+            beside = slao_division_size(texts.count, leaves, most) - 1;
+            beside = beside < slao_threads() ? beside : slao_threads() - 1;
         }
         slao_checkpointing checkpointing = slao_train_checkpointing(train);
         double bytes = slao_activations_of_training(config, checkpointing, rows, trunk);
@@ -145,8 +146,8 @@ static slao_status look_at_reading(search *s, const slao_step *step) {
 }
 
 static slao_status look_at_step(search *s, const slao_step *step) {
-    /* the adapter itself, its gradient, one of each micro-batch at work, and two moments */
-    int64_t trained = 4 + slao_threads();
+    /* the adapter itself, its gradient, those of micro-batches under way, and two moments */
+    int64_t trained = 4 + 2 * slao_threads();
     int64_t kept = step->n_parents + 1;
     kept = (kept > SLAO_WORKBENCH_ADAPTERS ? kept : SLAO_WORKBENCH_ADAPTERS) + trained;
     s->adapters =
