@@ -30,6 +30,12 @@ typedef struct {
 slao_status slao_divide(slao_division *division, const slao_batch *batch, int64_t most_rows,
                         slao_arena *arena);
 
+/* How many of the micro-batches, the largest, `threads` threads should compute together, one after
+ * another, before each takes one of the others at a time: those of more than `most_rows` rows, for
+ * which there is no room beside others, and as many more as make all sooner done. */
+slao_status slao_division_together(int64_t *together, const slao_division *division,
+                                   int64_t most_rows, int threads, slao_arena *arena);
+
 /* How many micro-batches so many rows of `leaves` leaves come to, unless those are of very
  * different lengths. */
 int64_t slao_division_size(int64_t leaves, int64_t rows, int64_t most_rows);

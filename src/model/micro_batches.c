@@ -5,7 +5,6 @@
 #include "model/division.h"
 #include "model/pass_parts.h"
 
-#include <math.h>
 #include <string.h>
 
 /* What one micro-batch after another is computed in, by one thread or by all together. */
@@ -168,49 +167,22 @@ static void gather(void *context, int output_index, int64_t i) {
     slao_vec()->add(j->d_trunk.values, o->d_trunk.values, cached_values(j, &j->d_trunk));
 }
 
-/* ---- Who computes what ---- */
-
-/* Rows that threads compute one after another, in units of one thread's time: the first `together`
- * micro-batches all of them, then each of the others by the thread that is ready first. loads: one
- * of each thread. */
-static double time_of(const slao_division *division, int64_t together, double *loads) {
-    const double share = 0.83; /* of its speed that a thread has in company (docs/performance.md) */
-    int threads = slao_threads();
-    double rows = 0, last = 0;
-    for (int64_t i = 0; i < together; i++)
-        rows += (double)division->micro_batches[i].batch.n_rows;
-    for (int t = 0; t < threads; t++)
-        loads[t] = 0;
-    for (int64_t i = together; i < division->n_micro_batches; i++) {
-        int first = 0;
-        for (int t = 1; t < threads; t++)
-            first = loads[t] < loads[first] ? t : first;
-        loads[first] += (double)division->micro_batches[i].batch.n_rows;
-        last = loads[first] > last ? loads[first] : last;
+/* Strands and outputs for the micro-batches from `together` on, each by a thread; the first strand
+ * and output are also those of all threads together. */
+static slao_status take_memory(job *j, slao_pieces *pieces, slao_pass *pass, slao_arena *arena) {
+    int64_t apart = pieces->to - pieces->from;
+    pieces->strands = apart < slao_threads() ? (int)apart : slao_threads();
+    pieces->outputs = apart < 2 * pieces->strands ? (int)apart : 2 * pieces->strands;
+    int strands = apart ? pieces->strands : 1, outputs = apart ? pieces->outputs : 1;
+    SLAO_TRY(slao_arena_take(arena, &j->strands, (size_t)strands, sizeof *j->strands));
+    SLAO_TRY(slao_arena_take(arena, &j->outputs, (size_t)outputs, sizeof *j->outputs));
+    for (int i = 0; i < strands; i++) {
+        const slao_part *largest = &j->division.micro_batches[i ? pieces->from : 0];
+        SLAO_TRY(take_strand(&j->strands[i], j, i, largest, pass, arena));
     }
-    return rows / (share * threads) + last;
-}
-
-/* How many micro-batches, the largest, all threads compute together. Among them are those of more
- * than `most_rows` rows, which have no room beside others. */
-static slao_status choose_together(int64_t *together, const slao_division *division,
-                                   int64_t most_rows, slao_arena *arena) {
-    int64_t count = division->n_micro_batches, from = 0;
-    double *loads, least = INFINITY;
-    *together = count;
-    if (slao_threads() == 1)
-        return SLAO_OK;
-    SLAO_TRY(slao_arena_take(arena, &loads, (size_t)slao_threads(), sizeof *loads));
-    while (from < count && division->micro_batches[from].batch.n_rows > most_rows)
-        from++;
-    for (int64_t n = from; n <= count; n++) {
-        double time = time_of(division, n, loads);
-        if (time >= least)
-            continue;
-        least = time;
-        *together = n;
-    }
-    return SLAO_OK;
+    for (int i = 0; i < outputs; i++)
+        SLAO_TRY(take_output(&j->outputs[i], j, arena));
+    return slao_cache_take(&j->d_trunk, j->config, j->division.trunk.batch.n_rows, arena);
 }
 
 static slao_status in_parts(slao_pass *pass, const slao_batch *batch, const slao_low_ranks *pairs,
@@ -220,32 +192,20 @@ static slao_status in_parts(slao_pass *pass, const slao_batch *batch, const slao
              .pairs = pairs,
              .gradient_scale = gradient_scale,
              .losses = losses};
-    int64_t together;
+    slao_pieces pieces = {.compute = compute, .gather = gather, .context = &j};
     slao_pass *trunk;
     slao_arena_return(arena, (slao_arena_mark){0});
     SLAO_TRY(slao_divide(&j.division, batch, most_rows, arena));
-    SLAO_TRY(choose_together(&together, &j.division, most_rows, arena));
-    const slao_part *micro_batches = j.division.micro_batches;
-    int64_t count = j.division.n_micro_batches, apart = count - together;
-    int n_strands = apart < slao_threads() ? (int)apart : slao_threads();
-    int n_outputs = apart < 2 * n_strands ? (int)apart : 2 * n_strands;
-    slao_pieces pieces = {compute, gather, &j, together, count, n_strands, n_outputs};
-    n_strands = n_strands ? n_strands : 1; /* the first is that of all threads, too */
-    n_outputs = n_outputs ? n_outputs : 1;
-    SLAO_TRY(slao_cache_take(&j.d_trunk, j.config, j.division.trunk.batch.n_rows, arena));
-    SLAO_TRY(slao_arena_take(arena, &j.strands, (size_t)n_strands, sizeof *j.strands));
-    SLAO_TRY(slao_arena_take(arena, &j.outputs, (size_t)n_outputs, sizeof *j.outputs));
-    for (int i = 0; i < n_strands; i++)
-        SLAO_TRY(take_strand(&j.strands[i], &j, i, &micro_batches[i ? together : 0], pass, arena));
-    for (int i = 0; i < n_outputs; i++)
-        SLAO_TRY(take_output(&j.outputs[i], &j, arena));
+    SLAO_TRY(slao_division_together(&pieces.from, &j.division, most_rows, slao_threads(), arena));
+    pieces.to = j.division.n_micro_batches;
+    SLAO_TRY(take_memory(&j, &pieces, pass, arena));
     SLAO_TRY(slao_pass_trunk(pass, &trunk));
     clear(&j, &j.d_trunk);
     SLAO_TRY(
         forward_and_loss(&j, trunk, &j.division.trunk, pairs, &j.strands[0].cache, &j.d_trunk));
-    for (int i = 1; i < n_strands; i++)
+    for (int i = 1; i < pieces.strands; i++)
         copy_trunk(&j, &j.strands[i].cache, &j.strands[0].cache);
-    for (int64_t i = 0; i < together; i++) {
+    for (int64_t i = 0; i < pieces.from; i++) {
         SLAO_TRY(compute(&j, 0, 0, i));
         gather(&j, 0, i);
     }
