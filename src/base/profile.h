@@ -2,8 +2,9 @@
  *
  * While a profile runs, code between slao_profile_begin and slao_profile_end is charged to a part;
  * what parts within it were charged is taken off, so that the parts add up. Otherwise both cost a
- * comparison. There is one profile at a time, of the thread that starts it: what other threads do is
- * not seen in it but by the time that this one waits for them, unless they share it.
+ * comparison. There is one profile at a time, of the thread that starts it: what other threads do
+ * is not seen in it but by the time that this one waits for them, unless they share it: then the
+ * time that they wait for each other is in no part.
  */
 #ifndef SLAO_BASE_PROFILE_H
 #define SLAO_BASE_PROFILE_H

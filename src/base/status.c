@@ -6,9 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MESSAGE_SIZE = 4096 };
-
-static _Thread_local char message[MESSAGE_SIZE];
+static _Thread_local char message[SLAO_MESSAGE_SIZE];
 
 const char *slao_message(void) {
     return message;
@@ -37,7 +35,7 @@ slao_status slao_fail_errno(slao_status status, const char *format, ...) {
 }
 
 slao_status slao_fail_context(slao_status status, const char *format, ...) {
-    char inner[MESSAGE_SIZE];
+    char inner[SLAO_MESSAGE_SIZE];
     memcpy(inner, message, sizeof inner);
     va_list arguments;
     va_start(arguments, format);

@@ -36,7 +36,8 @@ slao_status slao_fail_context(slao_status status, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* The message of this thread's last failure; empty if there was none. Valid until the next failure.
- */
+ * Longer ones are cut. */
+enum { SLAO_MESSAGE_SIZE = 4096 };
 const char *slao_message(void);
 
 #define SLAO_TRY(call)                                                                             \

@@ -39,7 +39,7 @@ enum { FREE = -1 };
 typedef struct {
     int64_t piece; /* whose result it holds, or will hold; FREE */
     bool done;
-} output;
+} result;
 
 /* What the threads have in common, under the lock. */
 typedef struct {
@@ -47,12 +47,12 @@ typedef struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     int64_t begun, gathered; /* the next piece to be begun, and to be gathered */
-    output *outputs;
+    result *outputs;
     slao_status status; /* of the first failure */
-    char message[1024];
+    char message[SLAO_MESSAGE_SIZE];
 } workshop;
 
-static output *find(const workshop *w, int64_t piece) {
+static result *find(const workshop *w, int64_t piece) {
     for (int i = 0; i < w->pieces->outputs; i++) {
         if (w->outputs[i].piece == piece)
             return &w->outputs[i];
@@ -62,27 +62,27 @@ static output *find(const workshop *w, int64_t piece) {
 
 /* The output that holds the next piece, with *piece, or NULL if there is no more to do. Pieces get
  * their outputs in order: the first that is not gathered always has one. */
-static output *begin_piece(workshop *w, int64_t *piece) {
-    output *found = NULL;
+static result *begin_piece(workshop *w, int64_t *piece) {
+    result *found = NULL;
     pthread_mutex_lock(&w->lock);
     while (w->status == SLAO_OK && w->begun < w->pieces->to && !(found = find(w, FREE)))
         pthread_cond_wait(&w->changed, &w->lock);
     if (w->status != SLAO_OK || w->begun == w->pieces->to)
         found = NULL;
     else
-        *found = (output){.piece = *piece = w->begun++};
+        *found = (result){.piece = *piece = w->begun++};
     pthread_mutex_unlock(&w->lock);
     return found;
 }
 
-static void end_piece(workshop *w, output *of, slao_status status) {
+static void end_piece(workshop *w, result *of, slao_status status) {
     pthread_mutex_lock(&w->lock);
     if (w->status == SLAO_OK && status != SLAO_OK) {
         w->status = status;
         snprintf(w->message, sizeof w->message, "%s", slao_message());
     }
     of->done = status == SLAO_OK;
-    for (output *next = find(w, w->gathered); next && next->done; next = find(w, w->gathered)) {
+    for (result *next = find(w, w->gathered); next && next->done; next = find(w, w->gathered)) {
         w->pieces->gather(w->pieces->context, (int)(next - w->outputs), w->gathered++);
         next->piece = FREE;
     }
@@ -104,7 +104,7 @@ slao_status slao_pieces_run(const slao_pieces *pieces) {
         w.outputs[i].piece = FREE;
 #pragma omp parallel num_threads(pieces->strands)
     {
-        output *of;
+        result *of;
         int64_t i;
         slao_profile_share(pieces->strands);
         while ((of = begin_piece(&w, &i)) != NULL)

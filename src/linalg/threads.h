@@ -39,8 +39,8 @@ typedef struct {
     void *context;
     int64_t from, to;
     int strands; /* at most slao_threads() */
-    int outputs; /* at least as many as strands; with more, a thread need not wait for one that takes
-                    longer with an earlier piece */
+    int outputs; /* at least as many as strands; with more, a thread need not wait for one that
+                    takes longer with an earlier piece */
 } slao_pieces;
 
 /* Each piece by one thread; none if from = to. After a failure no more are begun, and what was not

@@ -49,20 +49,30 @@ static double kept(const slao_model_config *config, slao_checkpointing checkpoin
 }
 
 double slao_activations_of_training(const slao_model_config *config,
-                                    slao_checkpointing checkpointing, int64_t rows, int64_t trunk) {
-    if (trunk) /* the trunk's gradients are added up beside */
-        return kept(config, checkpointing, trunk) + slao_activations_of_cache(config, trunk) +
-               slao_activations_of_micro_batch(config, checkpointing, rows, trunk);
+                                    slao_checkpointing checkpointing, int64_t rows) {
     return kept(config, checkpointing, rows) + slao_activations_of_cache(config, rows);
 }
 
+/* Of one part, in a strand with so many slots: with gradients of keys and values of one layer. */
+static double part(const slao_model_config *config, slao_checkpointing checkpointing, int64_t rows,
+                   int64_t slots) {
+    return kept(config, checkpointing, rows) +
+           sizeof(float) * (double)slots * cached_by_layer(config);
+}
+
 double slao_activations_of_micro_batch(const slao_model_config *config,
-                                       slao_checkpointing checkpointing, int64_t rows,
-                                       int64_t trunk) {
-    double d_slots = (double)(trunk + rows) * cached_by_layer(config); /* of one layer */
-    return kept(config, checkpointing, rows) + sizeof(float) * d_slots +
-           slao_activations_of_cache(config, trunk + rows) /* keys and values */ +
-           slao_activations_of_cache(config, trunk) /* the gradients of the trunk's */;
+                                       slao_checkpointing checkpointing,
+                                       const slao_micro_batch_shape *shape) {
+    return part(config, checkpointing, shape->long_rows, shape->trunk + shape->long_rows);
+}
+
+double slao_activations_beside(const slao_model_config *config, slao_checkpointing checkpointing,
+                               const slao_micro_batch_shape *shape) {
+    int64_t slots = shape->trunk + shape->rows, long_slots = shape->trunk + shape->long_rows;
+    return part(config, checkpointing, shape->trunk, long_slots) +
+           slao_activations_of_cache(config, long_slots + (shape->outputs + 1) * shape->trunk) +
+           (double)(shape->strands - 1) * (part(config, checkpointing, shape->rows, slots) +
+                                           slao_activations_of_cache(config, slots));
 }
 
 double slao_activations_of_reading(const slao_model_config *config, int64_t rows) {

@@ -23,7 +23,8 @@ static int largest_first(const void *a, const void *b) {
     return (x->index > y->index) - (x->index < y->index);
 }
 
-int64_t slao_division_size(int64_t leaves, int64_t rows, int64_t most_rows) {
+/* The least even number of micro-batches that so many rows could do with. */
+static int64_t least_number(int64_t leaves, int64_t rows, int64_t most_rows) {
     int64_t even = 2 * ((rows + 2 * most_rows - 1) / (2 * most_rows));
     return even < leaves ? even : leaves;
 }
@@ -92,7 +93,7 @@ static slao_status assign(layout *l, int64_t most_rows, slao_arena *arena) {
         rows += whole->segments[s].count;
     }
     qsort(leaves, (size_t)n_leaves, sizeof *leaves, largest_first);
-    int64_t n = slao_division_size(n_leaves, rows, most_rows);
+    int64_t n = least_number(n_leaves, rows, most_rows);
     while (!deal(l, leaves, n_leaves, micro_batches, n, most_rows))
         n = n + 2 < n_leaves ? n + 2 : n_leaves; /* of one leaf each, all fit */
     even_out(l, leaves, n_leaves, micro_batches);

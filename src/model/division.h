@@ -36,8 +36,4 @@ slao_status slao_divide(slao_division *division, const slao_batch *batch, int64_
 slao_status slao_division_together(int64_t *together, const slao_division *division,
                                    int64_t most_rows, int threads, slao_arena *arena);
 
-/* How many micro-batches so many rows of `leaves` leaves come to, unless those are of very
- * different lengths. */
-int64_t slao_division_size(int64_t leaves, int64_t rows, int64_t most_rows);
-
 #endif

@@ -194,6 +194,7 @@ static slao_status in_parts(slao_pass *pass, const slao_batch *batch, const slao
              .losses = losses};
     slao_pieces pieces = {.compute = compute, .gather = gather, .context = &j};
     slao_pass *trunk;
+    SLAO_INVARIANT(!pass->observer);
     slao_arena_return(arena, (slao_arena_mark){0});
     SLAO_TRY(slao_divide(&j.division, batch, most_rows, arena));
     SLAO_TRY(slao_division_together(&pieces.from, &j.division, most_rows, slao_threads(), arena));

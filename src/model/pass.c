@@ -44,16 +44,21 @@ void slao_pass_free(slao_pass *pass) {
 
 static void copy_settings(slao_pass *to, const slao_pass *from) {
     to->checkpointing = from->checkpointing;
-    to->observer = from->observer;
     to->precision = from->precision;
 }
 
 slao_status slao_pass_trunk(slao_pass *pass, slao_pass **trunk) {
     if (!pass->trunk) {
-        SLAO_TRY(slao_allocate(&pass->trunk, 1, sizeof *pass->trunk));
-        pass->trunk->model = pass->model;
-        pass->trunk->expanded = pass->expanded;
-        SLAO_TRY(slao_arena_new(&pass->trunk->arena));
+        slao_pass *trunk_pass;
+        SLAO_TRY(slao_allocate(&trunk_pass, 1, sizeof *trunk_pass));
+        slao_status status = slao_arena_new(&trunk_pass->arena);
+        if (status != SLAO_OK) {
+            free(trunk_pass);
+            return status;
+        }
+        trunk_pass->model = pass->model;
+        trunk_pass->expanded = pass->expanded;
+        pass->trunk = trunk_pass;
     }
     *trunk = pass->trunk;
     copy_settings(*trunk, pass);

@@ -47,9 +47,9 @@ struct slao_pass {
     slao_arena *division; /* what micro-batches share */
 };
 
-/* For micro_batches.c. Passes of the same model that belong to `pass`, with the settings that it has
- * now: for another strand (linalg/threads.h), where strand 0 is `pass` itself and the others are
- * asked for in their order; and for the trunk. */
+/* For micro_batches.c. Passes of the same model that belong to `pass`, with the settings that it
+ * has now: for another strand (linalg/threads.h), where strand 0 is `pass` itself and the others
+ * are asked for in their order; and for the trunk. */
 slao_status slao_pass_strand(slao_pass *pass, int index, slao_pass **strand);
 slao_status slao_pass_trunk(slao_pass *pass, slao_pass **trunk);
 

@@ -77,7 +77,8 @@ typedef struct {
     void *context;
 } slao_observer;
 
-/* Shows the inputs of all forwards to come to the observer, which is borrowed; NULL: to nobody. */
+/* Shows the inputs of all forwards to come to the observer, which is borrowed; NULL: to nobody. Not
+ * those of micro-batches (model/micro_batches.h), which must not be observed. */
 void slao_pass_observe(slao_pass *pass, const slao_observer *observer);
 
 /* The model that the pass computes. */

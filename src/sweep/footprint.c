@@ -4,7 +4,6 @@
 #include "learn/trainer.h"
 #include "linalg/threads.h"
 #include "model/activations.h"
-#include "model/division.h"
 #include "sweep/workbench.h"
 
 #include <math.h>
@@ -94,41 +93,53 @@ static int64_t leaves_of(const longest_texts *texts) {
 
 /* ---- Steps ---- */
 
+/* The most of any step so far. */
 typedef struct {
     const slao_study *study;
     slao_encodings *encodings;
-    double training, reading, cache, adapters; /* the most of any step so far */
-    int64_t beside;                            /* and of strands beside the first */
+    double pass;      /* what training or scoring takes in the pass of the model */
+    double beside;    /* what training in micro-batches holds beside that */
+    int64_t strands;  /* passes that compute side by side */
+    double gradients; /* of micro-batches */
+    double cache, adapters;
 } search;
+
+/* Bounds: how many micro-batches there are is not known before their texts are. */
+static slao_micro_batch_shape shape_of(const longest_texts *texts, int64_t most_rows) {
+    int64_t longest = texts->longest - texts->common, leaves = leaves_of(texts);
+    int64_t threads = slao_threads();
+    slao_micro_batch_shape shape = {.trunk = texts->common};
+    shape.rows = most_rows < leaves ? most_rows : leaves;
+    shape.long_rows = longest > shape.rows ? longest : shape.rows;
+    shape.strands = texts->count < threads ? texts->count : threads;
+    shape.outputs = threads == 1 || texts->count < 2 * threads ? shape.strands : 2 * threads;
+    return shape;
+}
 
 /* Where tasks are mixed, a batch of the task with the longest texts is taken. */
 static slao_status look_at_training(search *s, const slao_step *step) {
     const slao_train_settings *train = &step->trial->train;
+    const slao_lora_settings *lora = &step->trial->lora;
     const slao_model_config *config = &s->study->config;
-    bool shares = !(step->trial->lora.dropout > 0);
+    slao_checkpointing checkpointing = slao_train_checkpointing(train);
     for (int64_t t = 0; t < step->n_tasks; t++) {
         slao_encoding *task;
         longest_texts texts;
         SLAO_TRY(slao_encodings_train(s->encodings, step->tasks[t], train->max_length, &task));
         SLAO_TRY(look_at(task->train, train->batch_size, &texts));
-        texts.common = shares && texts.count > 1 ? texts.common : 0;
-        int64_t leaves = leaves_of(&texts), rows = texts.common + leaves, trunk = 0;
-        int64_t longest = texts.longest - texts.common, most = train->micro_tokens, beside = 0;
-        if (most && rows > most) {
-            trunk = texts.common;
-            rows = longest > most ? longest : most;
-            rows = leaves < rows ? leaves : rows;
-            beside = slao_division_size(texts.count, leaves, most) - 1;
-            beside = beside < slao_threads() ? beside : slao_threads() - 1;
+        if (lora->dropout > 0 || texts.count == 1)
+            texts.common = 0; /* nothing is shared */
+        int64_t rows = texts.common + leaves_of(&texts);
+        if (train->micro_tokens == 0 || rows <= train->micro_tokens) {
+            s->pass = fmax(s->pass, slao_activations_of_training(config, checkpointing, rows));
+            continue;
         }
-        slao_checkpointing checkpointing = slao_train_checkpointing(train);
-        double bytes = slao_activations_of_training(config, checkpointing, rows, trunk);
-        rows = rows < most ? rows : most;
-        s->beside = beside > s->beside ? beside : s->beside;
-        if (beside)
-            bytes += (double)beside *
-                     slao_activations_of_micro_batch(config, checkpointing, rows, trunk);
-        s->training = fmax(s->training, bytes);
+        slao_micro_batch_shape shape = shape_of(&texts, train->micro_tokens);
+        s->pass = fmax(s->pass, slao_activations_of_micro_batch(config, checkpointing, &shape));
+        s->beside = fmax(s->beside, slao_activations_beside(config, checkpointing, &shape));
+        s->strands = shape.strands > s->strands ? shape.strands : s->strands;
+        s->gradients = fmax(s->gradients,
+                            (double)shape.outputs * slao_footprint_of_adapter(config, lora, NULL));
     }
     return SLAO_OK;
 }
@@ -140,16 +151,15 @@ static slao_status look_at_reading(search *s, const slao_step *step) {
     SLAO_TRY(look_at(task->test->encoded, SLAO_EVALUATOR_BATCH, &texts));
     int64_t rows = texts.common + leaves_of(&texts),
             written = texts.count * s->study->spec->score.max_new_tokens;
-    s->reading = fmax(s->reading, slao_activations_of_reading(&s->study->config, rows));
+    s->pass = fmax(s->pass, slao_activations_of_reading(&s->study->config, rows));
     s->cache = fmax(s->cache, slao_activations_of_cache(&s->study->config, rows + written));
     return SLAO_OK;
 }
 
 static slao_status look_at_step(search *s, const slao_step *step) {
-    /* the adapter itself, its gradient, those of micro-batches under way, and two moments */
-    int64_t trained = 4 + 2 * slao_threads();
+    enum { TRAINED = 4 }; /* the adapter itself, its gradient and two moments */
     int64_t kept = step->n_parents + 1;
-    kept = (kept > SLAO_WORKBENCH_ADAPTERS ? kept : SLAO_WORKBENCH_ADAPTERS) + trained;
+    kept = (kept > SLAO_WORKBENCH_ADAPTERS ? kept : SLAO_WORKBENCH_ADAPTERS) + TRAINED;
     s->adapters =
         fmax(s->adapters,
              (double)kept * slao_footprint_of_adapter(&s->study->config, &step->trial->lora, NULL));
@@ -165,16 +175,16 @@ static slao_status look_at_step(search *s, const slao_step *step) {
 
 slao_status slao_footprint_make(slao_footprint *footprint, const slao_study *study,
                                 slao_encodings *encodings, const bool *left) {
-    search s = {.study = study, .encodings = encodings};
+    search s = {.study = study, .encodings = encodings, .strands = 1};
     slao_weights weights;
     SLAO_TRY(find_weights(&footprint->weights, study, &weights));
     for (int64_t i = 0; i < study->plan->n_steps; i++) {
         if (left[i])
             SLAO_TRY(look_at_step(&s, &study->plan->steps[i]));
     }
-    footprint->rank = PROGRAM_BYTES + fmax(s.training, s.reading) + s.cache + s.adapters;
+    footprint->rank = PROGRAM_BYTES + s.pass + s.beside + s.gradients + s.cache + s.adapters;
     if (weights == SLAO_WEIGHTS_FILE)
         footprint->rank +=
-            sizeof(float) * (double)slao_model_scratch_of(&study->config) * (double)(1 + s.beside);
+            sizeof(float) * (double)slao_model_scratch_of(&study->config) * (double)s.strands;
     return SLAO_OK;
 }

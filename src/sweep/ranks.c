@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MESSAGE_SIZE = 4096, SECONDS_FOR_RESULTS = 60 };
+enum { SECONDS_FOR_RESULTS = 60 };
 
 void slao_take_nap(slao_nap *nap) {
     enum { SHORTEST = 20 * 1000, LONGEST = 1000 * 1000 };
@@ -170,7 +170,7 @@ static slao_status tell_failure(const slao_ranks *ranks, MPI_Comm members, int f
                                 slao_status status) {
     struct {
         int status, rank;
-        char host[SLAO_HOST_NAME], message[MESSAGE_SIZE];
+        char host[SLAO_HOST_NAME], message[SLAO_MESSAGE_SIZE];
     } told = {.status = (int)status, .rank = ranks->rank};
     if (mine) {
         memcpy(told.host, ranks->host, sizeof told.host);

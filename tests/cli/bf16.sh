@@ -45,13 +45,15 @@ cmp "$work/ours.safetensors" "$work/bf16.safetensors" || fail "weights in the fi
 if "$python" "$SLAO_SOURCE/tests/compare_probe.py" "$work/ours.safetensors" "$fixture/expected.safetensors"; then
   fail "this is as exact as fp32"
 fi
-loss_of() { # PRECISION MICRO_TOKENS: of the first step
+loss_of() { # PRECISION MICRO_TOKENS [THREADS]: of the first step
   expect 0 "$SLAO" bench train --model "$work/model" --benchmark "$SLAO_SOURCE/experiments/quickstart/suite" --tasks quiz --examples 8 \
-    --matmul-precision "$1" --micro-tokens "$2" --json
+    --matmul-precision "$1" --micro-tokens "$2" --threads "${3:-1}" --json
   sed 's/.*"loss_first":\([^,]*\).*/\1/' "$work/stdout"
 }
 whole=$(loss_of bf16 0) parts=$(loss_of bf16 1) fp32=$(loss_of fp32 0) # what texts have in common is a pass of its own in parts
 awk "BEGIN { exit !(($whole - $parts)^2 < 1e-8 && ($whole - $fp32)^2 > 1e-6) }" || fail "loss $whole, in parts $parts, in fp32 $fp32"
+one=$(loss_of bf16 60) two=$(loss_of bf16 60 2) # a micro-batch each
+[ "$one" = "$two" ] || fail "loss $one on one thread, $two on two"
 expect 0 "${sweep[@]}" -o "$work/one.h5"
 wanted=$(fingerprint)
 expect 0 mpirun -n 2 --oversubscribe --bind-to none "${sweep[@]}" -o "$work/two.h5"

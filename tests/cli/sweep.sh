@@ -59,13 +59,17 @@ assert finetunes == 2 * (3 + 2 * 4), finetunes
 assert len(set(steps["key"])) == len(steps)
 PY
 
-echo "== 1 and 2 threads: the same results"
-for threads in 1 2; do
-  expect 0 "$SLAO" sweep "$work/spec.json" -o "$work/t$threads.h5" --threads "$threads" --set 'sweep.method=["slao"]' \
-    --set 'sweep.order=[["quiz","desks"]]' --set 'sweep.seed=[0]' --set evaluate.references=[]
-  fingerprint >"$work/t$threads"
+echo "== 1 and 2 threads: the same results, also with a micro-batch each and weights in the file"
+short=(--set 'sweep.method=["slao"]' --set 'sweep.order=[["quiz","desks"]]' --set 'sweep.seed=[0]' --set evaluate.references=[])
+for rows in 0 60; do
+  for threads in 1 2; do
+    expect 0 "$SLAO" sweep "$work/spec.json" -o "$work/t$threads.$rows.h5" --threads "$threads" "${short[@]}" \
+      --set train.micro_tokens=$rows --set "weights=$([ "$threads" = 1 ] && echo fp32 || echo file)"
+    fingerprint >"$work/t$threads.$rows"
+  done
+  cmp "$work/t1.$rows" "$work/t2.$rows" || fail "2 threads change the results"
 done
-cmp "$work/t1" "$work/t2" || fail "2 threads change the results"
+cmp -s "$work/t1.0" "$work/t1.60" && fail "nothing was in micro-batches"
 expect 2 "$SLAO" sweep "$work/spec.json" -o "$work/t0.h5" --threads 0
 grep -q "the number of threads must be at least 1" "$work/stderr" || fail "no word of the threads"
 

@@ -1,5 +1,5 @@
-/* model/division: every row of a batch is in one part, in a place that its chain of ancestors finds,
- * and the parts are as large as they may be, alike, and largest first. */
+/* model/division: every row of a batch is in one part, in a place that its chain of ancestors
+ * finds, and the parts are as large as they may be, alike, and largest first. */
 #include "test.h"
 
 #include "base/random.h"
@@ -113,7 +113,6 @@ static void check(const tree *t, int64_t most_rows, slao_arena *arena) {
     for (int64_t s = 0; s < t->batch.n_segments; s++)
         leaves += !has_child[s];
     assert_true(n >= 1 && n <= leaves && (n % 2 == 0 || n == leaves));
-    assert_true(n >= slao_division_size(leaves, t->batch.n_rows - trunk_rows, most_rows));
     for (int64_t i = 0; i < n; i++) {
         const slao_batch *batch = &division.micro_batches[i].batch;
         assert_true(batch->n_spans == 1 || batch->n_rows <= most_rows);
@@ -168,20 +167,39 @@ static void test_what_threads_compute_together(void **state) {
     slao_arena_free(arena);
 }
 
-static void test_sizes(void **state) {
+static void test_numbers(void **state) {
     (void)state;
     static const struct {
-        int64_t leaves, rows, most, micro_batches;
-    } cases[] = {{8, 700, 352, 2}, {8, 704, 352, 2}, {8, 705, 352, 4}, {8, 100, 352, 2},
-                 {1, 900, 352, 1}, {3, 900, 352, 3}, {8, 5000, 352, 8}};
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        assert_int_equal(slao_division_size(cases[i].leaves, cases[i].rows, cases[i].most),
-                         cases[i].micro_batches);
+        int64_t leaves, rows, most, micro_batches; /* rows: of each leaf */
+    } cases[] = {{8, 10, 352, 2},  {8, 88, 352, 2},  {8, 89, 352, 4},
+                 {1, 900, 352, 1}, {3, 300, 352, 3}, {8, 180, 352, 8}};
+    slao_arena *arena;
+    assert_ok(slao_arena_new(&arena));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        static int32_t ids[2000];
+        slao_segment segments[8];
+        slao_span spans[8];
+        slao_division division;
+        int64_t n = cases[i].leaves, rows = cases[i].rows;
+        for (int64_t s = 0; s < n; s++) {
+            segments[s] = (slao_segment){-1, 0, s * rows, rows, 0};
+            spans[s] = (slao_span){s, 0, rows};
+        }
+        slao_batch batch = {.n_rows = n * rows,
+                            .ids = ids,
+                            .n_segments = n,
+                            .segments = segments,
+                            .n_spans = n,
+                            .spans = spans};
+        assert_ok(slao_divide(&division, &batch, cases[i].most, arena));
+        assert_int_equal(division.n_micro_batches, cases[i].micro_batches);
+    }
+    slao_arena_free(arena);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_random_trees),
                                        cmocka_unit_test(test_what_threads_compute_together),
-                                       cmocka_unit_test(test_sizes)};
+                                       cmocka_unit_test(test_numbers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

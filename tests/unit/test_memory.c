@@ -1,5 +1,6 @@
-/* What saves memory in training changes nothing: micro-batches against the whole batch, side by side
- * or one after another, recomputed activations against kept ones; and the bytes that a pass allocates keep within what its shape
+/* What saves memory in training changes nothing: micro-batches against the whole batch, side by
+ * side or one after another, recomputed activations against kept ones; and the bytes that a pass
+ * allocates keep within what its shape
  * says. (Weights left in the file against fp32: tests/cli/families.sh.) */
 #include "tiny_model.h"
 
@@ -91,18 +92,18 @@ static double difference(const float *a, const float *b, int64_t count) {
 
 /* The bits of micro-batches are the same for any number of threads, also where those do not divide
  * the number of micro-batches, or are more. */
-static void check_threads(fixture *f, int64_t most_rows) {
+static void check_threads(fixture *f, int64_t most_rows, slao_checkpointing checkpointing) {
     double losses[N_ANSWERS_MOST], again[N_ANSWERS_MOST];
     size_t bytes = (size_t)f->lora->n_values * sizeof *f->gradients;
     float *gradients;
     assert_ok(slao_allocate(&gradients, (size_t)f->lora->n_values, sizeof *gradients));
-    compute(f, most_rows, SLAO_CHECKPOINTING_AUTO, losses);
+    compute(f, most_rows, checkpointing, losses);
     memcpy(gradients, f->gradients, bytes);
     double scale_gradient = f->scale_gradient;
     static const int threads[] = {2, 3, 8};
     for (size_t i = 0; i < sizeof threads / sizeof *threads; i++) {
         assert_ok(slao_threads_set(threads[i]));
-        compute(f, most_rows, SLAO_CHECKPOINTING_AUTO, again);
+        compute(f, most_rows, checkpointing, again);
         assert_memory_equal(f->gradients, gradients, bytes);
         assert_memory_equal(again, losses, (size_t)f->packed.batch.n_answers * sizeof *losses);
         assert_memory_equal(&f->scale_gradient, &scale_gradient, sizeof scale_gradient);
@@ -129,12 +130,13 @@ static void check(const slao_module *modules, int n_modules, double dropout, int
     for (size_t k = 0; k < sizeof limits / sizeof *limits; k++) {
         for (int64_t i = 0; i < f.packed.batch.n_answers; i++)
             losses[i] = NAN;
-        compute(&f, limits[k], k % 2 ? SLAO_CHECKPOINTING_ON : SLAO_CHECKPOINTING_AUTO, losses);
+        slao_checkpointing checkpointing = k % 2 ? SLAO_CHECKPOINTING_ON : SLAO_CHECKPOINTING_AUTO;
+        compute(&f, limits[k], checkpointing, losses);
         for (int64_t i = 0; i < f.packed.batch.n_answers; i++)
             assert_near(losses[i], plain[i], 1e-5 * plain[i]);
         assert_near(difference(f.gradients, gradients, f.lora->n_values), 0, 1e-5);
         assert_near(f.scale_gradient, scale_gradient, 1e-5 * fabs(scale_gradient));
-        check_threads(&f, limits[k]);
+        check_threads(&f, limits[k], checkpointing);
     }
     free(gradients);
     fixture_free(&f);
@@ -161,7 +163,7 @@ static void test_a_window(void **state) {
     check(all_modules, 7, 0, 5);
 }
 
-/* A micro-batch that fails beside others fails the batch, with its message, and the pass goes on. */
+/* A micro-batch that fails beside others fails the batch, with its message; the pass goes on. */
 static void test_a_failure_beside_others(void **state) {
     (void)state;
     fixture f = fixture_new(all_modules, 7, 0, 0);
@@ -174,13 +176,19 @@ static void test_a_failure_beside_others(void **state) {
     memcpy(ids, batch.ids, (size_t)batch.n_rows * sizeof *ids);
     ids[batch.n_rows - 1] = 61;
     batch.ids = ids;
+    compute(&f, 13, SLAO_CHECKPOINTING_AUTO, losses);
+    size_t bytes = (size_t)f.lora->n_values * sizeof *f.gradients;
+    float *before;
+    assert_ok(slao_arena_take(f.arena, &before, 1, bytes));
+    memcpy(before, f.gradients, bytes);
     assert_ok(slao_threads_set(3));
-    for (int64_t most_rows = 1; most_rows < 20; most_rows += 6)
+    for (int64_t most_rows = 6; most_rows < 20; most_rows += 7)
         assert_fails(slao_gradients(f.pass, &batch, &pairs, most_rows, losses, 1), SLAO_BAD_INPUT,
                      "token id 61 lies outside");
-    assert_ok(slao_threads_set(1));
     slao_lora_view_free(&pairs);
-    check_threads(&f, 6);
+    compute(&f, 13, SLAO_CHECKPOINTING_AUTO, losses);
+    assert_memory_equal(f.gradients, before, bytes);
+    assert_ok(slao_threads_set(1));
     fixture_free(&f);
 }
 
@@ -201,7 +209,7 @@ static const slao_model_config wide_config = {
     .bos = -1,
     .eos = 2,
 };
-enum { WIDE = 24, WIDE_PROMPT = 16, WIDE_LENGTH = 41 };
+enum { WIDE = 24, WIDE_PROMPT = 16, WIDE_LENGTH = 41, WIDE_ROWS = WIDE_PROMPT + WIDE * 24 };
 
 /* What a pass holds after the gradients of 24 examples of 40 rows, 16 of which all share. */
 static size_t bytes_held(int64_t most_rows, slao_checkpointing checkpointing, int threads) {
@@ -288,25 +296,28 @@ static void test_bytes_are_foretold(void **state) {
     (void)state;
     const double slack = 0x1p18; /* as above */
     static const struct {
-        int64_t most, rows, trunk;
+        int64_t most;
         slao_checkpointing checkpointing;
         int threads;
     } cases[] = {
-        {0, WIDE_PROMPT + WIDE * 24, 0, SLAO_CHECKPOINTING_OFF, 1},
-        {0, WIDE_PROMPT + WIDE * 24, 0, SLAO_CHECKPOINTING_ON, 1},
-        {12 * 24, 12 * 24, WIDE_PROMPT, SLAO_CHECKPOINTING_OFF, 1},
-        {12 * 24, 12 * 24, WIDE_PROMPT, SLAO_CHECKPOINTING_ON, 1},
-        {4 * 24, 4 * 24, WIDE_PROMPT, SLAO_CHECKPOINTING_OFF, 1},
-        {4 * 24, 4 * 24, WIDE_PROMPT, SLAO_CHECKPOINTING_OFF, 2},
-        {4 * 24, 4 * 24, WIDE_PROMPT, SLAO_CHECKPOINTING_ON, 3},
+        {0, SLAO_CHECKPOINTING_OFF, 1},       {0, SLAO_CHECKPOINTING_ON, 1},
+        {12 * 24, SLAO_CHECKPOINTING_OFF, 1}, {12 * 24, SLAO_CHECKPOINTING_ON, 1},
+        {4 * 24, SLAO_CHECKPOINTING_OFF, 1},  {4 * 24, SLAO_CHECKPOINTING_OFF, 2},
+        {4 * 24, SLAO_CHECKPOINTING_ON, 3},   {24, SLAO_CHECKPOINTING_OFF, 8},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         double held = (double)bytes_held(cases[i].most, cases[i].checkpointing, cases[i].threads);
-        double told = slao_activations_of_training(&wide_config, cases[i].checkpointing,
-                                                   cases[i].rows, cases[i].trunk) +
-                      (cases[i].threads - 1) *
-                          slao_activations_of_micro_batch(&wide_config, cases[i].checkpointing,
-                                                          cases[i].rows, cases[i].trunk);
+        slao_micro_batch_shape shape = {.trunk = WIDE_PROMPT,
+                                        .rows = cases[i].most,
+                                        .long_rows = cases[i].most,
+                                        .strands = cases[i].threads,
+                                        .outputs =
+                                            cases[i].threads * (cases[i].threads > 1 ? 2 : 1)};
+        slao_checkpointing checkpointing = cases[i].checkpointing;
+        double told = cases[i].most
+                          ? slao_activations_of_micro_batch(&wide_config, checkpointing, &shape) +
+                                slao_activations_beside(&wide_config, checkpointing, &shape)
+                          : slao_activations_of_training(&wide_config, checkpointing, WIDE_ROWS);
         assert_true(told > 0.98 * held - slack && told < 1.2 * held + slack);
     }
     assert_false(slao_activations_recomputed(&wide_config, SLAO_CHECKPOINTING_AUTO, 26886));
