@@ -129,27 +129,38 @@ static int64_t part_begin(int64_t count, int64_t unit, int64_t i, int64_t parts)
     return least(units * i / parts * unit, count);
 }
 
-/* Threads share the columns and, where those are few, the rows. */
+/* Piece i of `pieces`: of the columns and, where those are few, of the rows. */
+static void compute_piece(const product *p, int64_t i, int64_t pieces) {
+    const slao_product_table *kernels = slao_vec()->product;
+    int64_t rows = p->bf16 ? SIDE : kernels->rows, columns = p->bf16 ? SIDE : kernels->columns;
+    int64_t across = least(pieces, (p->n + columns - 1) / columns);
+    while (pieces % across)
+        across--;
+    int64_t x = i % across, y = i / across, down = pieces / across;
+    block at = {.row = part_begin(p->m, rows, y, down),
+                .column = part_begin(p->n, columns, x, across)};
+    at.rows = part_begin(p->m, rows, y + 1, down) - at.row;
+    at.columns = part_begin(p->n, columns, x + 1, across) - at.column;
+    if (at.rows && at.columns)
+        (p->bf16 ? compute_bf16 : compute)(p, at);
+}
+
+/* Threads take a piece each; in a piece of work of its own a thread gets help from those that have
+ * none left. */
 static void multiply(product p) {
     if (p.m == 0 || p.n == 0)
         return;
     slao_profile_mark mark = slao_profile_begin();
-    const slao_product_table *kernels = slao_vec()->product;
-    int64_t rows = p.bf16 ? SIDE : kernels->rows, columns = p.bf16 ? SIDE : kernels->columns;
-    int64_t threads = slao_threads_for(2 * p.m * p.n * p.k);
-    int64_t panels = (p.n + columns - 1) / columns;
-    int64_t across = least(threads, panels);
-    while (threads % across)
-        across--;
+    int64_t operations = 2 * p.m * p.n * p.k;
+    int64_t threads = slao_threads_for(operations), helped = 1 + slao_helpers_for(operations);
+    if (helped > 1) {
+#pragma omp taskloop grainsize(1)
+        for (int64_t i = 0; i < helped; i++)
+            compute_piece(&p, i, helped);
+    } else {
 #pragma omp parallel for num_threads((int)threads) if (threads > 1)
-    for (int64_t i = 0; i < threads; i++) {
-        int64_t x = i % across, y = i / across, down = threads / across;
-        block at = {.row = part_begin(p.m, rows, y, down),
-                    .column = part_begin(p.n, columns, x, across)};
-        at.rows = part_begin(p.m, rows, y + 1, down) - at.row;
-        at.columns = part_begin(p.n, columns, x + 1, across) - at.column;
-        if (at.rows && at.columns)
-            (p.bf16 ? compute_bf16 : compute)(&p, at);
+        for (int64_t i = 0; i < threads; i++)
+            compute_piece(&p, i, threads);
     }
     slao_profile_end(mark, "product", p.n, p.k, 2.0 * (double)p.m * (double)p.n * (double)p.k);
 }

@@ -6,10 +6,12 @@
 #include <limits.h>
 #include <omp.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 static int threads = 1;
+static atomic_int idle; /* threads that wait for the last pieces of others */
 
 slao_status slao_threads_set(int64_t count) {
     if (count < 1 || count > INT_MAX)
@@ -23,9 +25,15 @@ int slao_threads(void) {
     return threads;
 }
 
+enum { WORTH_WAKING = 200000 }; /* operations; some 10 us of one core */
+
 int slao_threads_for(int64_t operations) {
-    enum { WORTH_WAKING = 200000 }; /* some 10 us of one core */
     return operations < WORTH_WAKING || omp_in_parallel() ? 1 : threads;
+}
+
+int slao_helpers_for(int64_t operations) {
+    bool alone = omp_get_level() > 1; /* in a loop within the piece */
+    return operations < WORTH_WAKING || alone ? 0 : atomic_load(&idle);
 }
 
 int slao_thread(void) {
@@ -102,16 +110,19 @@ slao_status slao_pieces_run(const slao_pieces *pieces) {
     SLAO_TRY(slao_allocate(&w.outputs, (size_t)pieces->outputs, sizeof *w.outputs));
     for (int i = 0; i < pieces->outputs; i++)
         w.outputs[i].piece = FREE;
-#pragma omp parallel num_threads(pieces->strands)
+#pragma omp parallel num_threads(threads)
     {
         result *of;
         int64_t i;
+        int strand = slao_thread();
         slao_profile_share(pieces->strands);
-        while ((of = begin_piece(&w, &i)) != NULL)
-            end_piece(&w, of,
-                      pieces->compute(pieces->context, slao_thread(), (int)(of - w.outputs), i));
+        while (strand < pieces->strands && (of = begin_piece(&w, &i)) != NULL)
+            end_piece(&w, of, pieces->compute(pieces->context, strand, (int)(of - w.outputs), i));
         slao_profile_unshare();
+        atomic_fetch_add(&idle, 1);
+#pragma omp barrier /* where those who are here help, by tasks */
     }
+    atomic_store(&idle, 0);
     free(w.outputs);
     return w.status == SLAO_OK ? SLAO_OK : slao_fail(w.status, "%s", w.message);
 }

@@ -26,6 +26,10 @@ int slao_threads(void);
  * they are at work already, each on a piece of its own. */
 int slao_threads_for(int64_t operations);
 
+/* How many threads that have no piece of work left (slao_pieces_run) can help the one that calls
+ * this, with so many operations of its own, as OpenMP's tasks; 0 elsewhere. */
+int slao_helpers_for(int64_t operations);
+
 /* Which of those that share a loop runs this: 0 .. slao_threads() - 1. */
 int slao_thread(void);
 
@@ -43,8 +47,9 @@ typedef struct {
                     takes longer with an earlier piece */
 } slao_pieces;
 
-/* Each piece by one thread; none if from = to. After a failure no more are begun, and what was not
- * gathered is lost; the status and message are of a piece that failed. */
+/* Each piece by one thread, which those that find none left help; nothing if from = to. After a
+ * failure no more are begun, and what was not gathered is lost; the status and message are of a
+ * piece that failed. */
 slao_status slao_pieces_run(const slao_pieces *pieces);
 
 #endif

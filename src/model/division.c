@@ -1,6 +1,5 @@
 #include "model/division.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 /* A leaf, or a micro-batch while leaves are dealt out. */
@@ -201,46 +200,5 @@ slao_status slao_divide(slao_division *division, const slao_batch *batch, int64_
     SLAO_TRY(cut(&division->trunk, &l, 0, arena));
     for (int64_t i = 0; i < division->n_micro_batches; i++)
         SLAO_TRY(cut(&division->micro_batches[i], &l, i + 1, arena));
-    return SLAO_OK;
-}
-
-/* ---- Threads ---- */
-
-/* How long threads compute, in rows of a thread: the first `together` micro-batches all of them,
- * then each of the others the one that is ready first. loads: one of each thread. */
-static double time_of(const slao_division *division, int64_t together, int threads, double *loads) {
-    const double share = 0.83; /* of its speed that a thread has in company (docs/performance.md) */
-    double rows = 0, last = 0;
-    for (int64_t i = 0; i < together; i++)
-        rows += (double)division->micro_batches[i].batch.n_rows;
-    for (int t = 0; t < threads; t++)
-        loads[t] = 0;
-    for (int64_t i = together; i < division->n_micro_batches; i++) {
-        int ready = 0;
-        for (int t = 1; t < threads; t++)
-            ready = loads[t] < loads[ready] ? t : ready;
-        loads[ready] += (double)division->micro_batches[i].batch.n_rows;
-        last = loads[ready] > last ? loads[ready] : last;
-    }
-    return rows / (share * threads) + last;
-}
-
-slao_status slao_division_together(int64_t *together, const slao_division *division,
-                                   int64_t most_rows, int threads, slao_arena *arena) {
-    int64_t count = division->n_micro_batches, from = 0;
-    double *loads, least = INFINITY;
-    *together = count;
-    if (threads == 1)
-        return SLAO_OK;
-    SLAO_TRY(slao_arena_take(arena, &loads, (size_t)threads, sizeof *loads));
-    while (from < count && division->micro_batches[from].batch.n_rows > most_rows)
-        from++;
-    for (int64_t n = from; n <= count; n++) {
-        double time = time_of(division, n, threads, loads);
-        if (time >= least)
-            continue;
-        least = time;
-        *together = n;
-    }
     return SLAO_OK;
 }

@@ -30,10 +30,4 @@ typedef struct {
 slao_status slao_divide(slao_division *division, const slao_batch *batch, int64_t most_rows,
                         slao_arena *arena);
 
-/* How many of the micro-batches, the largest, `threads` threads should compute together, one after
- * another, before each takes one of the others at a time: those of more than `most_rows` rows, for
- * which there is no room beside others, and as many more as make all sooner done. */
-slao_status slao_division_together(int64_t *together, const slao_division *division,
-                                   int64_t most_rows, int threads, slao_arena *arena);
-
 #endif

@@ -167,7 +167,16 @@ static void gather(void *context, int output_index, int64_t i) {
     slao_vec()->add(j->d_trunk.values, o->d_trunk.values, cached_values(j, &j->d_trunk));
 }
 
-/* Strands and outputs for the micro-batches from `together` on, each by a thread; the first strand
+/* How many micro-batches, the first, all threads compute together: those of more than `most_rows`
+ * rows, for which there is no room beside others; and one alone. */
+static int64_t count_together(const slao_division *division, int64_t most_rows) {
+    int64_t n = 0;
+    while (n < division->n_micro_batches && division->micro_batches[n].batch.n_rows > most_rows)
+        n++;
+    return n == division->n_micro_batches - 1 ? n + 1 : n;
+}
+
+/* Strands and outputs for the micro-batches that threads take one each; the first strand
  * and output are also those of all threads together. */
 static slao_status take_memory(job *j, slao_pieces *pieces, slao_pass *pass, slao_arena *arena) {
     int64_t apart = pieces->to - pieces->from;
@@ -197,7 +206,7 @@ static slao_status in_parts(slao_pass *pass, const slao_batch *batch, const slao
     SLAO_INVARIANT(!pass->observer);
     slao_arena_return(arena, (slao_arena_mark){0});
     SLAO_TRY(slao_divide(&j.division, batch, most_rows, arena));
-    SLAO_TRY(slao_division_together(&pieces.from, &j.division, most_rows, slao_threads(), arena));
+    pieces.from = count_together(&j.division, most_rows);
     pieces.to = j.division.n_micro_batches;
     SLAO_TRY(take_memory(&j, &pieces, pass, arena));
     SLAO_TRY(slao_pass_trunk(pass, &trunk));

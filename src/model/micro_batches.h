@@ -8,7 +8,7 @@
  * gradients are those of the whole batch up to rounding.
  *
  * Threads take a micro-batch each (linalg/threads.h: slao_pieces_run). The trunk they compute
- * together, and large micro-batches, where all is sooner done so. The bits are the same for any
+ * together, and a segment of more rows than a micro-batch may have. The bits are the same for any
  * number of threads.
  */
 #ifndef SLAO_MODEL_MICRO_BATCHES_H

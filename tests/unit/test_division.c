@@ -134,39 +134,6 @@ static void test_random_trees(void **state) {
     slao_arena_free(arena);
 }
 
-static void test_what_threads_compute_together(void **state) {
-    (void)state;
-    static const struct {
-        int threads;
-        int64_t most, rows[6], together;
-    } cases[] = {
-        {1, 300, {200, 200}, 2},       /* all, for there is one */
-        {2, 300, {200, 190}, 0},       /* one each */
-        {2, 300, {400, 190, 190}, 1},  /* no room beside others */
-        {2, 300, {100, 100, 100}, 1},  /* an odd one */
-        {2, 300, {200, 100, 100}, 0},  /* one takes the first, the other the rest */
-        {2, 300, {290, 60}, 2},        /* one would wait for the other */
-        {4, 300, {200, 200}, 2},       /* two would have nothing to do */
-        {4, 300, {90, 80, 70, 60}, 0}, /* one each */
-        {3, 100, {90, 80, 70, 60}, 1}, {2, 100, {100}, 1},
-    };
-    slao_arena *arena;
-    assert_ok(slao_arena_new(&arena));
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        slao_part parts[6] = {0};
-        slao_division division = {.micro_batches = parts};
-        while (division.n_micro_batches < 6 && cases[i].rows[division.n_micro_batches]) {
-            parts[division.n_micro_batches].batch.n_rows = cases[i].rows[division.n_micro_batches];
-            division.n_micro_batches++;
-        }
-        int64_t together;
-        assert_ok(
-            slao_division_together(&together, &division, cases[i].most, cases[i].threads, arena));
-        assert_int_equal(together, cases[i].together);
-    }
-    slao_arena_free(arena);
-}
-
 static void test_numbers(void **state) {
     (void)state;
     static const struct {
@@ -199,7 +166,6 @@ static void test_numbers(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_random_trees),
-                                       cmocka_unit_test(test_what_threads_compute_together),
                                        cmocka_unit_test(test_numbers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

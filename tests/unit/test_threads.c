@@ -2,6 +2,8 @@
 #include "test.h"
 
 #include "base/log.h"
+#include "base/random.h"
+#include "linalg/matrix.h"
 #include "linalg/threads.h"
 
 #include <stdatomic.h>
@@ -92,6 +94,56 @@ static void test_a_failure_ends_it(void **state) {
     assert_ok(slao_threads_set(1));
 }
 
+/* A product within the last piece, once others have none left: m x n x k. */
+enum { M = 90, N = 200, K = 110, PIECES = 3 };
+typedef struct {
+    float a[M * K], b[N * K], wanted[M * N], c[M * N];
+} operands;
+
+static slao_status multiply_with_help(void *context, int strand, int output, int64_t i) {
+    operands *x = context;
+    (void)strand, (void)output;
+    if (i < PIECES - 1)
+        return SLAO_OK;
+    double end = slao_seconds() + 10;
+    while (slao_helpers_for(2 * M * N * K) < PIECES - 1 && slao_seconds() < end)
+        ;
+    assert_int_equal(slao_helpers_for(2 * M * N * K), PIECES - 1);
+    assert_int_equal(slao_helpers_for(10), 0);
+    slao_multiply_transposed((slao_matrix_out){x->c, N}, (slao_matrix){x->a, K},
+                             (slao_matrix){x->b, K}, M, N, K, 1, 0);
+    return SLAO_OK;
+}
+
+static void gather_nothing(void *context, int output, int64_t i) {
+    (void)context, (void)output, (void)i;
+}
+
+static void test_help_changes_no_bit(void **state) {
+    (void)state;
+    static operands x;
+    slao_random random = slao_random_stream(1, "operands", "", 0);
+    for (int i = 0; i < M * K; i++)
+        x.a[i] = (float)slao_random_normal(&random);
+    for (int i = 0; i < N * K; i++)
+        x.b[i] = (float)slao_random_normal(&random);
+    slao_multiply_transposed((slao_matrix_out){x.wanted, N}, (slao_matrix){x.a, K},
+                             (slao_matrix){x.b, K}, M, N, K, 1, 0);
+    for (int strands = 1; strands <= PIECES; strands++) {
+        memset(x.c, 0, sizeof x.c);
+        assert_ok(slao_threads_set(PIECES));
+        assert_ok(slao_pieces_run(&(slao_pieces){.compute = multiply_with_help,
+                                                 .gather = gather_nothing,
+                                                 .context = &x,
+                                                 .to = PIECES,
+                                                 .strands = strands,
+                                                 .outputs = strands}));
+        assert_memory_equal(x.c, x.wanted, sizeof x.c);
+        assert_int_equal(slao_helpers_for(2 * M * N * K), 0);
+    }
+    assert_ok(slao_threads_set(1));
+}
+
 static void test_threads_at_work_are_not_woken(void **state) {
     (void)state;
     assert_ok(slao_threads_set(2));
@@ -106,6 +158,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pieces_are_gathered_in_order),
         cmocka_unit_test(test_a_failure_ends_it),
+        cmocka_unit_test(test_help_changes_no_bit),
         cmocka_unit_test(test_threads_at_work_are_not_woken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
