@@ -262,7 +262,7 @@ static bool finds_too_little_memory(const slao_node *node, const slao_run_needs 
         text, size,
         "%d rank%s on %s will take about %.2f GB (%.2f for the weights, %.2f for each rank), but "
         "%s allows %.2f GB, above which they are killed: ask for more memory (sbatch --mem=%.0fM), "
-        "start fewer ranks on a node, or lower train.micro_tokens",
+        "start fewer ranks on a node, give each fewer --threads, or lower train.micro_tokens",
         node->ranks, node->ranks == 1 ? "" : "s", node->host, bytes / 1e9,
         needs->memory.weights / 1e9, needs->memory.rank / 1e9, node->limited_by,
         node->memory_limit / 1e9, 1.2 * bytes / (1024 * 1024));
