@@ -176,12 +176,13 @@ static int64_t count_together(const slao_division *division, int64_t most_rows) 
     return n == division->n_micro_batches - 1 ? n + 1 : n;
 }
 
-/* Strands and outputs for the micro-batches that threads take one each; the first strand
- * and output are also those of all threads together. */
+/* Strands and outputs for the micro-batches that threads take one each; the first strand and output
+ * are also those of all threads together. */
 static slao_status take_memory(job *j, slao_pieces *pieces, slao_pass *pass, slao_arena *arena) {
     int64_t apart = pieces->to - pieces->from;
     pieces->strands = apart < slao_threads() ? (int)apart : slao_threads();
-    pieces->outputs = apart < 2 * pieces->strands ? (int)apart : 2 * pieces->strands;
+    int64_t most = pieces->strands > 1 ? 2 * pieces->strands : pieces->strands;
+    pieces->outputs = (int)(apart < most ? apart : most);
     int strands = apart ? pieces->strands : 1, outputs = apart ? pieces->outputs : 1;
     SLAO_TRY(slao_arena_take(arena, &j->strands, (size_t)strands, sizeof *j->strands));
     SLAO_TRY(slao_arena_take(arena, &j->outputs, (size_t)outputs, sizeof *j->outputs));
