@@ -31,8 +31,9 @@ static slao_status compute(void *context, int strand, int output, int64_t i) {
     assert_int_equal(atomic_fetch_add(&b->strands[strand], 1), 0);
     assert_int_equal(atomic_fetch_add(&b->outputs[output], 1), 0);
     atomic_fetch_add(&b->computed[i], 1);
-    if (ahead > b->most_ahead)
-        b->most_ahead = ahead;
+    int most = atomic_load(&b->most_ahead);
+    while (ahead > most && !atomic_compare_exchange_weak(&b->most_ahead, &most, ahead))
+        ;
     spend(b->uneven && i % 3 == 0 ? 0.004 : 0.0005);
     b->held[output] = i + 1;
     atomic_fetch_sub(&b->strands[strand], 1);
