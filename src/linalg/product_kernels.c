@@ -17,37 +17,49 @@ static inline size_t least(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
+/* Does something for each row, for each vector of a tile. The sums have to be named by constants,
+ * not by a loop's variable: else the compiler keeps some of them on the stack. */
+#define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
+#define EACH_VECTOR(DO, i) DO(i, 0) DO(i, 1) DO(i, 2)
+enum { MOST_ROWS = 8, MOST_VECTORS = 3 };
+_Static_assert((int)TILE_ROWS <= (int)MOST_ROWS && (int)TILE_VECTORS <= (int)MOST_VECTORS,
+               "each row and vector of a tile is named");
+
 /* A tile of c: rows x n, where n values fill all of `vectors` but some lanes of the last. The
- * numbers of rows and of vectors are constants wherever it is called, so that all loops over them
- * are unrolled. */
+ * numbers of rows and of vectors are constants wherever it is called. */
 static inline __attribute__((always_inline)) void tile(const size_t rows, const size_t vectors,
                                                        float *c, size_t c_stride, const float *a,
                                                        size_t a_stride, size_t a_step,
                                                        const float *b, size_t b_stride, size_t n,
                                                        size_t k, float alpha, float beta) {
-    lanes sums[TILE_ROWS][TILE_VECTORS] = {{{0}}};
+    lanes sums[MOST_ROWS][MOST_VECTORS] = {{{0}}};
+#define ADD(i, v)                                                                                  \
+    if (v < vectors)                                                                               \
+        sums[i][v] += x * y##v;
+#define ADD_ROW(i)                                                                                 \
+    if (i < rows) {                                                                                \
+        lanes x = all(a[i * a_stride]);                                                            \
+        EACH_VECTOR(ADD, i)                                                                        \
+    }
     for (size_t l = 0; l < k; l++, a += a_step, b += b_stride) {
-        lanes y[TILE_VECTORS];
-        for (size_t v = 0; v < vectors; v++)
-            y[v] = load(b + v * LANES);
-#pragma GCC unroll 8
-        for (size_t i = 0; i < rows; i++) {
-            lanes x = all(a[i * a_stride]);
-            for (size_t v = 0; v < vectors; v++)
-                sums[i][v] += x * y[v];
-        }
+        lanes y0 = load(b), y1 = vectors > 1 ? load(b + LANES) : y0,
+              y2 = vectors > 2 ? load(b + 2 * LANES) : y0;
+        EACH_ROW(ADD_ROW)
     }
-#pragma GCC unroll 8
-    for (size_t i = 0; i < rows; i++) {
-        for (size_t v = 0; v < vectors; v++) {
-            float *at = c + i * c_stride + v * LANES;
-            size_t part = v + 1 < vectors ? LANES : n - v * LANES;
-            lanes value = alpha * sums[i][v];
-            if (beta != 0)
-                value += beta * LOAD(at, 0, part);
-            STORE(at, 0, part, value);
-        }
+#define PUT(i, v)                                                                                  \
+    if (v < vectors) {                                                                             \
+        float *at = c + i * c_stride + v * LANES;                                                  \
+        size_t part = v + 1 < vectors ? LANES : n - v * LANES;                                     \
+        lanes value = alpha * sums[i][v];                                                          \
+        if (beta != 0)                                                                             \
+            value += beta * LOAD(at, 0, part);                                                     \
+        STORE(at, 0, part, value);                                                                 \
     }
+#define PUT_ROW(i)                                                                                 \
+    if (i < rows) {                                                                                \
+        EACH_VECTOR(PUT, i)                                                                        \
+    }
+    EACH_ROW(PUT_ROW)
 }
 
 typedef void tile_function(float *c, size_t c_stride, const float *a, size_t a_stride,
