@@ -5,7 +5,8 @@
 Makes a benchmark of the drawn examples alone (cut to 512 tokens beforehand, so that both sides read the same tokens),
 checks that both compute the same loss on the first 8 of each task and the same exact-match score, then times rounds:
 one of slao, one of peft, and again. Prints the medians of real tokens per second (no padding counted, a shared prompt
-counted in every example that has it) and of examples per second, their ratio, and its smallest and largest round. With
+counted in every example that has it) and of examples per second, their ratio, and its smallest and largest round. Tasks
+of Super-NaturalInstructions (task181_outcome_extraction) are drawn from SLAO_DATA/superni. With
 --precision bf16 (and --only train) slao computes with "matmul_precision": "bf16", the script under torch.autocast."""
 
 import argparse
@@ -14,6 +15,8 @@ import math
 import os
 import pathlib
 import random
+import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -23,6 +26,7 @@ import transformers
 
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
+import peft_script
 import tokenizer_reference
 
 MAX_LENGTH = 512
@@ -43,37 +47,51 @@ def make_model(path, folder):
     tokenizer_reference.from_metadata(tokenizer_reference.Gguf(path).metadata).save(str(folder / "tokenizer.json"))
 
 
+def is_superni(task):
+    return re.match(r"task\d+_", task)
+
+
 def place_of(data, task):
-    return next(path.parent for path in sorted(data.glob(f"*/{task}/labels.json")))
+    """(folder of the benchmark, task or GROUP/TASK in it)"""
+    if is_superni(task):
+        return data / "superni", task
+    folder = data / "CL_Benchmark"
+    return folder, str(next(path.parent for path in sorted(folder.glob(f"*/{task}/train.json"))).relative_to(folder))
+
+
+def make_task(data, made, task, examples, tokenizer):
+    """`examples` of each split of the task, drawn by a fixed seed, each cut so that it fits."""
+    source, place = place_of(data, task)
+    target = made / source.name
+    (target / place).mkdir(parents=True, exist_ok=True)
+    if not is_superni(task):
+        for name in ("instruction_config.json", f"{place}/labels.json"):
+            shutil.copy(source / name, target / name)
+        labels = json.loads((source / place / "labels.json").read_text())
+    for split in ("train", "test"):
+        contents = json.loads((source / place / f"{split}.json").read_text())
+        if is_superni(task):
+            every, text = [item for item in contents["Instances"] if item["output"][0]], "input"
+        else:
+            every, text = [item for item in contents if item["label"] in labels], "sentence"
+        drawn = random.Random(f"{task} {split}").sample(every, min(examples, len(every)))
+
+        def write():
+            (target / place / f"{split}.json").write_text(
+                json.dumps(contents | {"Instances": drawn} if is_superni(task) else drawn))
+
+        write()
+        while too_long := [i for i, (prompt, answer, _) in enumerate(peft_script.texts_of(target, place, split))
+                           if sum(len(tokenizer.encode(part, add_special_tokens=False).ids)
+                                  for part in (prompt, answer)) + 1 > MAX_LENGTH]:
+            for i in too_long:
+                drawn[i][text] = drawn[i][text][:-20]
+            write()
 
 
 def make_benchmark(data, folder, tasks, examples, tokenizer):
-    """`examples` of each split of the tasks, drawn by a fixed seed, each cut so that it fits."""
-    instructions = json.loads((data / "instruction_config.json").read_text())
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "instruction_config.json").write_text(json.dumps(instructions))
     for task in tasks:
-        source = place_of(data, task)
-        target = folder / source.parent.name / task
-        target.mkdir(parents=True, exist_ok=True)
-        labels = json.loads((source / "labels.json").read_text())
-        (target / "labels.json").write_text(json.dumps(labels))
-        instruction = instructions[source.parent.name][0]["instruction"]
-
-        def length(example):
-            prompt = (f"Task:{source.parent.name}\nDataset:{task}\n{instruction}Option: {', '.join(labels)} \n"
-                      f"{example['sentence']}\nAnswer:")
-            return sum(len(tokenizer.encode(text, add_special_tokens=False).ids)
-                       for text in (prompt, " " + example["label"])) + 1
-
-        for split in ("train", "test"):
-            every = json.loads((source / f"{split}.json").read_text())
-            drawn = random.Random(f"{task} {split}").sample([e for e in every if e["label"] in labels],
-                                                            min(examples, len(every)))
-            for example in drawn:
-                while length(example) > MAX_LENGTH:
-                    example["sentence"] = example["sentence"][:-20]
-            (target / f"{split}.json").write_text(json.dumps(drawn))
+        make_task(data, folder, task, examples, tokenizer)
 
 
 def run(command, **environment):
@@ -88,27 +106,28 @@ class Sides:
     def __init__(self, given, work, benchmark):
         self.given, self.work, self.benchmark = given, work, benchmark
 
-    def slao(self, what, task, examples, adapter=None, threads=None):
-        words = [os.environ["SLAO"], "bench", what, "--model", os.environ["SLAO_MODEL"], "--benchmark", self.benchmark,
-                 "--tasks", task, "--examples", examples, "--threads", threads or self.given.threads, "--json",
-                 "--matmul-precision", self.given.precision]
+    def bench(self, what, task, examples):
+        folder, _ = place_of(self.benchmark, task)
+        return [os.environ["SLAO"], "bench", what, "--model", os.environ["SLAO_MODEL"], "--benchmark", folder,
+                "--format", "superni" if is_superni(task) else "cl_benchmark", "--tasks", task,
+                "--examples", examples, "--json", "--matmul-precision", self.given.precision]
+
+    def slao(self, what, task, examples, adapter=None):
+        words = self.bench(what, task, examples) + ["--threads", self.given.threads]
         result = run(words + (["--adapter", adapter] if adapter else []))
         return result["tasks"][0] | {"peak_memory_bytes": result["peak_memory_bytes"], "machine": result["machine"]}
 
     def two_ranks(self, task, examples):
         """Two processes at once, one core each, as two ranks of a sweep; the rate of both together."""
-        words = [os.environ["SLAO"], "bench", "train", "--model", os.environ["SLAO_MODEL"], "--benchmark",
-                 self.benchmark, "--tasks", task, "--examples", examples, "--json", "--matmul-precision",
-                 self.given.precision]
-        ranks = [subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+        words = [str(word) for word in self.bench("train", task, examples)]
+        ranks = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
         results = [json.loads(rank.communicate()[0])["tasks"][0] for rank in ranks]
         return {"tokens_per_second": sum(r["tokens"] for r in results) / max(r["seconds"] for r in results)}
 
     def peft(self, what, task, adapter=None):
-        place = place_of(self.benchmark, task)
-        result = run([sys.executable, HERE / "peft_script.py", what, self.work / "model", self.benchmark,
-                      f"{place.parent.name}/{task}", "--threads", self.given.threads,
-                      "--precision", self.given.precision]
+        folder, place = place_of(self.benchmark, task)
+        result = run([sys.executable, HERE / "peft_script.py", what, self.work / "model", folder, place,
+                      "--threads", self.given.threads, "--precision", self.given.precision]
                      + (["--adapter", adapter] if adapter else []), TOKENIZERS_PARALLELISM="false")
         return result | {"tokens_per_second": result["tokens"] / result["seconds"],
                          "examples_per_second": result["examples"] / result["seconds"]}
@@ -117,7 +136,8 @@ class Sides:
 def make_adapter(work, data):
     """agnews learned by slao from 200 examples, for the scoring."""
     spec = {"name": "peer", "model": os.environ["SLAO_MODEL"],
-            "benchmark": {"format": "cl_benchmark", "path": str(data), "train_samples": 200, "test_samples": 8},
+            "benchmark": {"format": "cl_benchmark", "path": str(data / "CL_Benchmark"), "train_samples": 200,
+                          "test_samples": 8},
             "evaluate": {"when": "end", "max_new_tokens": 4},
             "sweep": {"method": ["seqlora"], "order": [["agnews"]], "learning_rate": [1e-3]}}
     (work / "adapter.json").write_text(json.dumps(spec))
@@ -160,7 +180,7 @@ def main():
     if given.precision == "bf16" and given.only != "train":
         parser.error("--precision bf16 is for --only train: rounding may change texts")
     tasks = given.tasks.split(",")
-    data = pathlib.Path(os.environ["SLAO_DATA"]) / "CL_Benchmark"
+    data = pathlib.Path(os.environ["SLAO_DATA"])
     work = pathlib.Path(os.environ["SLAO_SOURCE"]) / "build/peer"
     work.mkdir(parents=True, exist_ok=True)
     make_model(pathlib.Path(os.environ["SLAO_MODEL"]), work / "model")

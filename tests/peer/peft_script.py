@@ -1,11 +1,11 @@
 """What users would run instead of slao: transformers and peft on the CPU, as their examples have it.
 
-    peft_script.py train|eval MODEL BENCHMARK GROUP/TASK [--adapter DIR] [--threads 2] [--precision bf16]
+    peft_script.py train|eval MODEL BENCHMARK GROUP/TASK|SUPERNI_TASK [--adapter DIR] [--threads 2] [--precision bf16]
 
 Every batch is padded to its longest example, logits are computed at every position, greedy decoding goes on until all
 texts of a batch have ended: the defaults of the two packages. fp32, LoRA of rank 8 on q_proj and v_proj, AdamW, batches
-of 8; bf16 is torch.autocast around all of it. Trains one epoch on the whole of train.json, or scores test.json by exact match; prints one JSON document. The
-time is that of the loop alone: loading and tokenising are left out."""
+of 8; bf16 is torch.autocast around all of it. Trains one epoch on the whole of train.json, or scores test.json by exact
+match; prints one JSON document. The time is that of the loop alone: loading and tokenising are left out."""
 
 import argparse
 import json
@@ -20,17 +20,27 @@ import transformers
 BATCH, RATE, NEW_TOKENS = 8, 1e-3, 50
 
 
-def examples_of(folder, place, split, tokenizer):
-    """(ids of the prompt, ids of the answer, the answer) of every example."""
+def texts_of(folder, place, split):
+    """(prompt, what is trained on, the answer) of every example."""
+    contents = json.loads((folder / place / f"{split}.json").read_text())
+    if "/" not in place:
+        for item in contents["Instances"]:
+            yield (f"Definition: {contents['Definition'][0]}\n\nNow complete the following example -\n"
+                   f"Input: {item['input']}\nOutput: ", item["output"][0], item["output"][0])
+        return
     group, task = place.split("/")
     labels = json.loads((folder / place / "labels.json").read_text())
     instruction = json.loads((folder / "instruction_config.json").read_text())[group][0]["instruction"]
-    for example in json.loads((folder / place / f"{split}.json").read_text()):
-        prompt = (f"Task:{group}\nDataset:{task}\n{instruction}Option: {', '.join(labels)} \n"
-                  f"{example['sentence']}\nAnswer:")
-        answer = tokenizer(" " + example["label"], add_special_tokens=False)["input_ids"]
-        yield (tokenizer(prompt, add_special_tokens=False)["input_ids"], answer + [tokenizer.eos_token_id],
-               example["label"])
+    for item in contents:
+        yield (f"Task:{group}\nDataset:{task}\n{instruction}Option: {', '.join(labels)} \n{item['sentence']}\nAnswer:",
+               " " + item["label"], item["label"])
+
+
+def examples_of(folder, place, split, tokenizer):
+    """(ids of the prompt, ids of the answer, the answer) of every example."""
+    for prompt, trained, answer in texts_of(folder, place, split):
+        ids = tokenizer([prompt, trained], add_special_tokens=False)["input_ids"]
+        yield ids[0], ids[1] + [tokenizer.eos_token_id], answer
 
 
 def padded(rows, value, left=False):
