@@ -41,14 +41,23 @@ static void by_blas(slao_matrix_out y, slao_matrix x, slao_matrix weight, int64_
     }
 }
 
+static void by_kernels(slao_matrix_out y, slao_matrix x, slao_matrix weight, int64_t rows,
+                       int64_t n, int64_t k, bool forward, slao_precision precision) {
+    const slao_frozen frozen = {.values = weight};
+    if (forward)
+        slao_frozen_forward(y, x, &frozen, rows, n, k, 0, precision);
+    else
+        slao_frozen_backward(y, x, &frozen, rows, k, n, 0, precision);
+}
+
 static void by_slao(slao_matrix_out y, slao_matrix x, slao_matrix weight, int64_t rows, int64_t n,
                     int64_t k, bool forward) {
-    (forward ? slao_multiply_transposed : slao_multiply)(y, x, weight, rows, n, k, 1, 0);
+    by_kernels(y, x, weight, rows, n, k, forward, SLAO_PRECISION_FP32);
 }
 
 static void by_bf16(slao_matrix_out y, slao_matrix x, slao_matrix weight, int64_t rows, int64_t n,
                     int64_t k, bool forward) {
-    (forward ? slao_multiply_transposed_bf16 : slao_multiply_bf16)(y, x, weight, rows, n, k, 1, 0);
+    by_kernels(y, x, weight, rows, n, k, forward, SLAO_PRECISION_BF16);
 }
 
 static int ways_here(void) {

@@ -38,7 +38,7 @@ static slao_status write_on(const slao_loaded *loaded, slao_decoder *decoder, sl
     SLAO_TRY(slao_pack(&packed, &sequence, 1, SLAO_SHARE_NOTHING, NULL, arena));
     SLAO_TRY(slao_decoder_read(decoder, &packed.batch, written->max_tokens));
     SLAO_TRY(slao_arena_take(arena, &logits, (size_t)config->vocabulary, sizeof *logits));
-    SLAO_TRY(slao_logits(loaded->pass, 0, 1, logits));
+    slao_logits(loaded->pass, 0, 1, logits);
     int32_t first = slao_argmax(logits, config->vocabulary);
     if (slao_model_ends_at(config, first) || written->max_tokens == 0)
         return SLAO_OK;

@@ -32,10 +32,16 @@ static slao_status split_weights(void *context, const slao_gram *gram) {
     slao_status status = SLAO_OK;
     for (int64_t i = 0; i < tuning->lora->n_sites && status == SLAO_OK; i++) {
         const slao_site *site = &tuning->lora->sites[i];
-        if (site->layer == gram->layer && slao_input_module(site->module) == gram->module)
-            status =
-                slao_corda_pair(model->layers[site->layer].weights[site->module], site->d_out,
-                                site->d_in, mean, site->rank, site->scale, last, site->a, site->b);
+        if (site->layer != gram->layer || slao_input_module(site->module) != gram->module)
+            continue;
+        float *weight;
+        status = slao_allocate(&weight, (size_t)(site->d_out * site->d_in), sizeof *weight);
+        if (status != SLAO_OK)
+            break;
+        slao_model_expand(model, site->layer, site->module, weight);
+        status = slao_corda_pair(weight, site->d_out, site->d_in, mean, site->rank, site->scale,
+                                 last, site->a, site->b);
+        free(weight);
     }
     free(mean);
     return status;

@@ -118,7 +118,7 @@ static slao_status round_of(slao_decoder *decoder, slao_continuation **live, int
         .answer_rows = last_rows,
     };
     SLAO_TRY(slao_forward(decoder->pass, &batch, decoder->pairs, decoder->cache));
-    SLAO_TRY(slao_logits(decoder->pass, 0, n_live, logits));
+    slao_logits(decoder->pass, 0, n_live, logits);
     for (int64_t i = 0; i < n_live; i++) {
         int32_t id = slao_argmax(logits + i * vocabulary, vocabulary);
         live[i]->ended = slao_model_ends_at(decoder->config, id);

@@ -101,7 +101,7 @@ static slao_status likeliest_tokens(round_of_questions *r, int64_t n_answers, in
     SLAO_TRY(slao_arena_take(r->arena, &logits, LOGIT_ROWS, (size_t)vocabulary * sizeof *logits));
     for (int64_t first = 0; first < n_answers; first += LOGIT_ROWS) {
         int64_t count = n_answers - first < LOGIT_ROWS ? n_answers - first : LOGIT_ROWS;
-        SLAO_TRY(slao_logits(r->judge->pass, first, count, logits));
+        slao_logits(r->judge->pass, first, count, logits);
         for (int64_t i = 0; i < count; i++)
             (*likeliest)[first + i] = slao_argmax(logits + i * vocabulary, vocabulary);
     }

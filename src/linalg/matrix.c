@@ -16,10 +16,17 @@ const char *const slao_precision_names[] = {"fp32", "bf16", NULL};
  * columns of b that are packed at a time fill a good part of a core's second cache. */
 enum { MOST_DEPTH = 768, MOST_PACKED = 192 };
 
+/* A frozen matrix that is read comes in strips of so many rows, which stay in the first cache. */
+enum { STRIP = 32, MOST_STRIP = STRIP * MOST_DEPTH };
+
+static _Thread_local float panels[MOST_DEPTH * MOST_PACKED] __attribute__((aligned(64)));
+static _Thread_local float strip[MOST_STRIP] __attribute__((aligned(64)));
+
 /* c = alpha a b + beta c, where a (m x k) and b (k x n) may each be given as its transpose. */
 typedef struct {
     slao_matrix_out c;
     slao_matrix a, b;
+    const slao_frozen *read; /* in place of b; NULL: b lies in memory */
     bool a_transposed, b_transposed;
     int64_t m, n, k;
     float alpha, beta;
@@ -38,27 +45,56 @@ static int64_t least(int64_t a, int64_t b) {
 /* Packing b does not pay for few rows of a; as it is, it can be read where its rows are rows. */
 static bool reads_unpacked(const product *p) {
     enum { FEW_ROWS = 24 };
-    return !p->b_transposed && p->m <= FEW_ROWS && p->n % slao_vec()->lanes == 0;
+    return !p->read && !p->b_transposed && p->m <= FEW_ROWS && p->n % slao_vec()->lanes == 0;
+}
+
+/* A strip of b as it is given: `rows` of its rows from `row` on, `columns` values of each from
+ * `from` on. */
+static void read_strip(const product *p, float *to, int64_t row, int64_t rows, int64_t from,
+                       int64_t columns) {
+    p->read->read(p->read->context, to, columns, row, rows, from, columns);
+}
+
+/* `columns` columns of b from column j on, `depth` values of k from `from` on. */
+static void pack(const product *p, int64_t j, int64_t columns, int64_t from, int64_t depth) {
+    const slao_product_table *kernels = slao_vec()->product;
+    int64_t width = kernels->columns, lanes = slao_vec()->lanes, panel = depth * width;
+    if (!p->read && p->b_transposed)
+        kernels->pack_transposed(panels, (size_t)panel, p->b.values + j * p->b.stride + from,
+                                 (size_t)p->b.stride, (size_t)columns, (size_t)depth);
+    else if (!p->read)
+        kernels->pack(panels, (size_t)panel, p->b.values + from * p->b.stride + j,
+                      (size_t)p->b.stride, (size_t)columns, (size_t)depth);
+    else if (p->b_transposed)
+        for (int64_t x = 0; x < columns; x += lanes) {
+            int64_t rows = least(columns - x, lanes);
+            read_strip(p, strip, j + x, rows, from, depth);
+            kernels->pack_transposed(panels + x / width * panel + x % width, (size_t)panel, strip,
+                                     (size_t)depth, (size_t)rows, (size_t)depth);
+        }
+    else
+        for (int64_t y = 0; y < depth; y += STRIP) {
+            int64_t rows = least(depth - y, STRIP);
+            read_strip(p, strip, from + y, rows, j, columns);
+            kernels->pack(panels + y * width, (size_t)panel, strip, (size_t)columns,
+                          (size_t)columns, (size_t)rows);
+        }
 }
 
 /* Adds depth values of k, beginning at `from`, to a block of c. */
 static void multiply_block(const product *p, block at, int64_t from, int64_t depth) {
-    static _Thread_local float panels[MOST_DEPTH * MOST_PACKED] __attribute__((aligned(64)));
     const slao_product_table *kernels = slao_vec()->product;
     int64_t width = kernels->columns, end = at.column + at.columns;
     int64_t a_stride = p->a_transposed ? 1 : p->a.stride,
             a_step = p->a_transposed ? p->a.stride : 1;
-    int64_t b_stride = p->b_transposed ? 1 : p->b.stride,
-            b_step = p->b_transposed ? p->b.stride : 1;
     const float *a = p->a.values + at.row * a_stride + from * a_step;
-    const float *b = p->b.values + from * b_stride;
     bool unpacked = reads_unpacked(p);
+    const float *b = unpacked ? p->b.values + from * p->b.stride : NULL;
     SLAO_INVARIANT(depth <= MOST_DEPTH && kernels->packed <= MOST_PACKED);
     for (int64_t j = at.column; j < end; j += kernels->packed) {
         int64_t columns = least(end - j, kernels->packed);
         if (!unpacked)
-            (p->b_transposed ? kernels->pack_transposed : kernels->pack)(
-                panels, b + j * b_step, (size_t)p->b.stride, (size_t)columns, (size_t)depth);
+            pack(p, j, columns, from, depth);
         kernels->multiply(p->c.values + at.row * p->c.stride + j, (size_t)p->c.stride, a,
                           (size_t)a_stride, (size_t)a_step, unpacked ? b + j : panels,
                           (size_t)(unpacked ? width : depth * width),
@@ -85,6 +121,32 @@ enum {
     SIDE = SLAO_BF16_SIDE
 };
 
+static void pack_bf16(const product *p, uint16_t *b, int64_t j, int64_t columns, int64_t from,
+                      int64_t depth) {
+    const slao_bf16_unit *unit = slao_bf16();
+    int64_t side = (depth + SLAO_BF16_DEPTH - 1) / SLAO_BF16_DEPTH * SLAO_BF16_SQUARE;
+    if (!p->read && p->b_transposed)
+        unit->pack_transposed(b, p->b.values + j * p->b.stride + from, (size_t)p->b.stride,
+                              (size_t)columns, (size_t)depth);
+    else if (!p->read)
+        unit->pack_columns(b, p->b.values + from * p->b.stride + j, (size_t)p->b.stride,
+                           (size_t)columns, (size_t)depth);
+    else if (p->b_transposed)
+        for (int64_t x = 0; x < columns; x += SIDE, b += side) {
+            int64_t rows = least(columns - x, SIDE);
+            read_strip(p, strip, j + x, rows, from, depth);
+            unit->pack_transposed(b, strip, (size_t)depth, (size_t)rows, (size_t)depth);
+        }
+    else
+        for (int64_t y = 0; y < depth; y += SLAO_BF16_DEPTH, b += SLAO_BF16_SQUARE) {
+            int64_t rows = least(depth - y, SLAO_BF16_DEPTH);
+            read_strip(p, strip, from + y, rows, j, columns);
+            for (int64_t x = 0; x < columns; x += SIDE)
+                unit->pack_columns(b + x / SIDE * side, strip + x, (size_t)columns,
+                                   (size_t)least(columns - x, SIDE), (size_t)rows);
+        }
+}
+
 /* Adds depth values of k, beginning at `from`, to a block of c of so many rows. */
 static void multiply_block_bf16(const product *p, block at, int64_t from, int64_t depth) {
     static _Thread_local uint16_t a[MOST_BF16_ROWS * MOST_BF16_DEPTH] __attribute__((aligned(64))),
@@ -96,12 +158,7 @@ static void multiply_block_bf16(const product *p, block at, int64_t from, int64_
                     (size_t)at.rows, (size_t)depth);
     for (int64_t j = 0; j < at.columns; j += MOST_BF16_COLUMNS) {
         int64_t columns = least(at.columns - j, MOST_BF16_COLUMNS);
-        if (p->b_transposed)
-            unit->pack_transposed(b, p->b.values + (at.column + j) * p->b.stride + from,
-                                  (size_t)p->b.stride, (size_t)columns, (size_t)depth);
-        else
-            unit->pack_columns(b, p->b.values + from * p->b.stride + at.column + j,
-                               (size_t)p->b.stride, (size_t)columns, (size_t)depth);
+        pack_bf16(p, b, at.column + j, columns, from, depth);
         for (int64_t x = 0; x < columns; x += SIDE) {
             for (int64_t y = 0; y < at.rows; y += SIDE)
                 unit->multiply(p->c.values + (at.row + y) * p->c.stride + at.column + j + x,
@@ -165,48 +222,100 @@ static void multiply(product p) {
     slao_profile_end(mark, "product", p.n, p.k, 2.0 * (double)p.m * (double)p.n * (double)p.k);
 }
 
-/* The transposed product by dot products, for few rows. */
+/* Columns from .. to - 1 of the transposed product by dot products. */
+static void compute_dots(const product *p, int64_t from, int64_t to) {
+    enum { AT_A_TIME = 16, FEW = 4 };
+    int64_t rows = p->k < MOST_STRIP / FEW ? least(MOST_STRIP / p->k, AT_A_TIME) : FEW;
+    rows = p->read ? rows : to - from;
+    SLAO_INVARIANT(!p->read || rows * p->k <= MOST_DEPTH * MOST_PACKED);
+    for (; from < to; from += rows) {
+        int64_t count = least(rows, to - from);
+        if (p->read)
+            read_strip(p, panels, from, count, 0, p->k);
+        slao_vec()->dots(p->c.values + from, (size_t)p->c.stride, p->a.values, (size_t)p->a.stride,
+                         p->read ? panels : p->b.values + from * p->b.stride,
+                         (size_t)(p->read ? p->k : p->b.stride), (size_t)p->m, (size_t)count,
+                         (size_t)p->k, p->alpha, p->beta);
+    }
+}
+
 static void multiply_by_dots(product p) {
     enum { PIECE = 16 };
     slao_profile_mark mark = slao_profile_begin();
     int64_t threads = slao_threads_for(2 * p.m * p.n * p.k);
 #pragma omp parallel for num_threads((int)threads) if (threads > 1)
-    for (int64_t i = 0; i < threads; i++) {
-        int64_t from = part_begin(p.n, PIECE, i, threads),
-                to = part_begin(p.n, PIECE, i + 1, threads);
-        slao_vec()->dots(p.c.values + from, (size_t)p.c.stride, p.a.values, (size_t)p.a.stride,
-                         p.b.values + from * p.b.stride, (size_t)p.b.stride, (size_t)p.m,
-                         (size_t)(to - from), (size_t)p.k, p.alpha, p.beta);
-    }
+    for (int64_t i = 0; i < threads; i++)
+        compute_dots(&p, part_begin(p.n, PIECE, i, threads),
+                     part_begin(p.n, PIECE, i + 1, threads));
     slao_profile_end(mark, "dots", p.n, p.k, 2.0 * (double)p.m * (double)p.n * (double)p.k);
+}
+
+/* The transposed product, for few rows by dot products. */
+static void multiply_transposed(product p) {
+    /* Up to so many rows packing b costs more than it gains, but for short sums. */
+    enum { FEW_ROWS = 24, LONG_ENOUGH = 64 };
+    (!p.bf16 && p.m <= FEW_ROWS && p.k >= LONG_ENOUGH ? multiply_by_dots : multiply)(p);
 }
 
 void slao_multiply_transposed(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n,
                               int64_t k, float alpha, float beta) {
-    /* Up to so many rows packing b costs more than it gains, but for short sums. */
-    enum { FEW_ROWS = 24, LONG_ENOUGH = 64 };
-    product p = {c, a, b, false, true, m, n, k, alpha, beta, false};
-    (m <= FEW_ROWS && k >= LONG_ENOUGH ? multiply_by_dots : multiply)(p);
+    multiply_transposed((product){.c = c,
+                                  .a = a,
+                                  .b = b,
+                                  .b_transposed = true,
+                                  .m = m,
+                                  .n = n,
+                                  .k = k,
+                                  .alpha = alpha,
+                                  .beta = beta});
 }
 
 void slao_multiply(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n, int64_t k,
                    float alpha, float beta) {
-    multiply((product){c, a, b, false, false, m, n, k, alpha, beta, false});
+    multiply(
+        (product){.c = c, .a = a, .b = b, .m = m, .n = n, .k = k, .alpha = alpha, .beta = beta});
 }
 
 void slao_transposed_multiply(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n,
                               int64_t k, float alpha, float beta) {
-    multiply((product){c, a, b, true, false, m, n, k, alpha, beta, false});
+    multiply((product){.c = c,
+                       .a = a,
+                       .b = b,
+                       .a_transposed = true,
+                       .m = m,
+                       .n = n,
+                       .k = k,
+                       .alpha = alpha,
+                       .beta = beta});
 }
 
-void slao_multiply_transposed_bf16(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m,
-                                   int64_t n, int64_t k, float alpha, float beta) {
-    multiply((product){c, a, b, false, true, m, n, k, alpha, beta, true});
+void slao_frozen_forward(slao_matrix_out y, slao_matrix x, const slao_frozen *w, int64_t m,
+                         int64_t n, int64_t k, float beta, slao_precision precision) {
+    multiply_transposed((product){.c = y,
+                                  .a = x,
+                                  .b = w->values,
+                                  .read = w->values.values ? NULL : w,
+                                  .b_transposed = true,
+                                  .m = m,
+                                  .n = n,
+                                  .k = k,
+                                  .alpha = 1,
+                                  .beta = beta,
+                                  .bf16 = precision == SLAO_PRECISION_BF16});
 }
 
-void slao_multiply_bf16(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n,
-                        int64_t k, float alpha, float beta) {
-    multiply((product){c, a, b, false, false, m, n, k, alpha, beta, true});
+void slao_frozen_backward(slao_matrix_out dx, slao_matrix dy, const slao_frozen *w, int64_t m,
+                          int64_t n, int64_t k, float beta, slao_precision precision) {
+    multiply((product){.c = dx,
+                       .a = dy,
+                       .b = w->values,
+                       .read = w->values.values ? NULL : w,
+                       .m = m,
+                       .n = k,
+                       .k = n,
+                       .alpha = 1,
+                       .beta = beta,
+                       .bf16 = precision == SLAO_PRECISION_BF16});
 }
 
 slao_status slao_orthonormal_rows(float *a, int64_t r, int64_t n, slao_qr_sign sign,

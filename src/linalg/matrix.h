@@ -26,10 +26,6 @@ typedef struct {
     int64_t stride;
 } slao_matrix_out;
 
-/* What the operands of a product are rounded to. */
-typedef enum { SLAO_PRECISION_FP32, SLAO_PRECISION_BF16 } slao_precision;
-extern const char *const slao_precision_names[]; /* "fp32", "bf16", NULL */
-
 /* c (m x n) = alpha a (m x k) b^T (n x k) + beta c : a linear layer forward, b its weight */
 void slao_multiply_transposed(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n,
                               int64_t k, float alpha, float beta);
@@ -42,13 +38,31 @@ void slao_multiply(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, i
 void slao_transposed_multiply(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n,
                               int64_t k, float alpha, float beta);
 
-/* The first two with both operands rounded to bf16 (to nearest, ties to even; 2^-9 of each value)
- * and sums in fp32, on the CPU's unit for that: slao_bf16 (linalg/bf16.h) must have found one. An
- * entry's bits depend on its row and column alone, for few rows, too. */
-void slao_multiply_transposed_bf16(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m,
-                                   int64_t n, int64_t k, float alpha, float beta);
-void slao_multiply_bf16(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n,
-                        int64_t k, float alpha, float beta);
+/* A frozen matrix (n x k), in memory or read where it is used: then `read` puts values from ..
+ * from + columns - 1 of its rows row .. row + rows - 1 to rows that are `stride` apart. Threads
+ * read at once. */
+typedef struct {
+    slao_matrix values; /* in memory; values.values NULL: read */
+    void (*read)(const void *context, float *to, int64_t stride, int64_t row, int64_t rows,
+                 int64_t from, int64_t columns);
+    const void *context;
+} slao_frozen;
+
+/* What the operands of a product are rounded to: bf16 to nearest, ties to even (2^-9 of each
+ * value), with sums in fp32, on the CPU's unit for that: slao_bf16 (linalg/bf16.h) must have found
+ * one. An entry's bits depend on its row and column alone, in bf16 for few rows, too. */
+typedef enum { SLAO_PRECISION_FP32, SLAO_PRECISION_BF16 } slao_precision;
+extern const char *const slao_precision_names[]; /* "fp32", "bf16", NULL */
+
+/* y (m x n) = x (m x k) w^T + beta y : slao_multiply_transposed; where w is read, its values are
+ * expanded as they are packed, so that they never lie in memory as a whole. The bits are the same.
+ */
+void slao_frozen_forward(slao_matrix_out y, slao_matrix x, const slao_frozen *w, int64_t m,
+                         int64_t n, int64_t k, float beta, slao_precision precision);
+
+/* dx (m x k) = dy (m x n) w + beta dx : slao_multiply */
+void slao_frozen_backward(slao_matrix_out dx, slao_matrix dy, const slao_frozen *w, int64_t m,
+                          int64_t n, int64_t k, float beta, slao_precision precision);
 
 /* How LAPACK's signs are settled: R with a positive diagonal makes Q unique (a zero counts as
  * positive). */

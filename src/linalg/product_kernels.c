@@ -115,10 +115,11 @@ static void multiply(float *c, size_t c_stride, const float *a, size_t a_stride,
 }
 
 /* Row by row, for b's rows are long and its columns far apart. */
-static void pack(float *panels, const float *b, size_t b_stride, size_t n, size_t k) {
+static void pack(float *panels, size_t panel_stride, const float *b, size_t b_stride, size_t n,
+                 size_t k) {
     for (size_t l = 0; l < k; l++, b += b_stride) {
         float *to = panels + l * COLUMNS;
-        for (size_t j = 0; j < n; j += COLUMNS, to += k * COLUMNS) {
+        for (size_t j = 0; j < n; j += COLUMNS, to += panel_stride) {
             for (size_t v = 0; v < COLUMNS; v += LANES)
                 store(to + v, j + v + LANES <= n ? load(b + j + v)
                               : j + v < n        ? load_part(b + j + v, n - j - v, 0.0F)
@@ -154,9 +155,10 @@ static inline void transpose(lanes rows[LANES]) {
     }
 }
 
-static void pack_transposed(float *panels, const float *b, size_t b_stride, size_t n, size_t k) {
+static void pack_transposed(float *panels, size_t panel_stride, const float *b, size_t b_stride,
+                            size_t n, size_t k) {
     for (size_t j = 0; j < n; j += LANES) {
-        float *to = panels + j / COLUMNS * COLUMNS * k + j % COLUMNS;
+        float *to = panels + j / COLUMNS * panel_stride + j % COLUMNS;
         for (size_t l = 0; l < k; l += LANES) {
             size_t part = least(k - l, LANES);
             lanes block[LANES];

@@ -8,6 +8,8 @@
 #ifndef SLAO_LINALG_VEC_H
 #define SLAO_LINALG_VEC_H
 
+#include "linalg/expansion.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,10 +22,12 @@ typedef struct {
     int64_t packed;  /* columns that are packed at a time: some panels */
     int64_t rows;    /* of a tile: of the first operand, so many are multiplied at a time */
 
-    /* panels = n columns of b, whose rows are b_stride apart */
-    void (*pack)(float *panels, const float *b, size_t b_stride, size_t n, size_t k);
+    /* panels, which are panel_stride apart = n columns of b, whose rows are b_stride apart */
+    void (*pack)(float *panels, size_t panel_stride, const float *b, size_t b_stride, size_t n,
+                 size_t k);
     /* panels = n columns of b, given as rows of b^T that are b_stride apart */
-    void (*pack_transposed)(float *panels, const float *b, size_t b_stride, size_t n, size_t k);
+    void (*pack_transposed)(float *panels, size_t panel_stride, const float *b, size_t b_stride,
+                            size_t n, size_t k);
 
     /* c (m x n) = alpha a (m x k) b + beta c, m >= 1: b in panels that are panel_stride apart and
      * whose rows are b_stride apart (in b itself: a panel of its columns; then n is a whole number
@@ -79,9 +83,7 @@ typedef struct {
                   float beta2, float step_size, float inverse_root2, float epsilon, float decay,
                   size_t n);
 
-    /* fp16 and bf16 rows to fp32 */
-    void (*from_f16)(float *y, const uint16_t *x, size_t n);
-    void (*from_bf16)(float *y, const uint16_t *x, size_t n);
+    slao_expand_function *const *expand; /* by slao_dtype */
 } slao_vec_table;
 
 /* The table of this CPU. SLAO_VEC=baseline|avx2|avx512 in the environment asks for a lower level.

@@ -205,31 +205,8 @@ static void adamw(float *x, float *m, float *v, const float *g, float g_scale, f
     }
 }
 
-static inline float float_of(uint32_t bits) {
-    union {
-        uint32_t bits;
-        float value;
-    } both = {bits};
-    return both.value;
-}
-
-static void from_bf16(float *y, const uint16_t *x, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        y[i] = float_of((uint32_t)x[i] << 16);
-}
-
-static void from_f16(float *y, const uint16_t *x, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        uint32_t body = x[i] & 0x7fff;
-        /* Infinity and NaN keep their payload; for all else the exponent is rebiased by a product
-         * that is exact, subnormals included. */
-        float magnitude =
-            body >= 0x7c00 ? float_of(0x7f800000U | body << 13) : float_of(body << 13) * 0x1p112F;
-        y[i] = x[i] & 0x8000 ? -magnitude : magnitude;
-    }
-}
-
 extern const slao_product_table JOIN(slao_product_, SLAO_VEC_LEVEL);
+extern slao_expand_function *const JOIN(slao_expand_, SLAO_VEC_LEVEL)[SLAO_N_DTYPES];
 extern const slao_vec_table JOIN(slao_vec_, SLAO_VEC_LEVEL);
 const slao_vec_table JOIN(slao_vec_, SLAO_VEC_LEVEL) = {
     .name = QUOTE(SLAO_VEC_LEVEL),
@@ -250,6 +227,5 @@ const slao_vec_table JOIN(slao_vec_, SLAO_VEC_LEVEL) = {
     .softmax_backward = softmax_backward,
     .rotate = rotate,
     .adamw = adamw,
-    .from_f16 = from_f16,
-    .from_bf16 = from_bf16,
+    .expand = JOIN(slao_expand_, SLAO_VEC_LEVEL),
 };

@@ -296,48 +296,49 @@ const slao_tensor_list *slao_checkpoint_tensors(const slao_checkpoint *checkpoin
     return &checkpoint->tensors;
 }
 
-/* Expands rows first .. first + count - 1 as they lie in the file. Where the rows of `heads` heads
- * are interleaved (0: they are not), row 2 j + half of a head of h rows in the file is row
- * half x h/2 + j of it. */
-static void expand_rows(const slao_tensor *tensor, int64_t heads, int64_t first, int64_t count,
-                        float *values) {
-    int64_t columns = tensor->shape[tensor->n_dims - 1];
-    int64_t n_rows = slao_tensor_count(tensor) / columns;
-    int64_t head_dim = heads ? n_rows / heads : 1;
-    size_t row_bytes = tensor->bytes / (size_t)n_rows;
-#pragma omp parallel for num_threads(slao_threads_for(4 * count * columns))
-    for (int64_t i = 0; i < count; i++) {
-        int64_t row = i, within = i % head_dim;
-        if (heads)
-            row += within % 2 * (head_dim / 2) + within / 2 - within;
-        slao_expand(values + row * columns, tensor->dtype,
-                    tensor->data + (size_t)(first + i) * row_bytes, columns);
-    }
-}
-
 static slao_status find(const slao_checkpoint *checkpoint, const char *name,
                         const slao_tensor **tensor) {
     *tensor = slao_tensor_list_find(&checkpoint->tensors, name);
     return *tensor ? SLAO_OK : slao_fail(SLAO_BAD_INPUT, "the model has no tensor %s", name);
 }
 
-slao_status slao_checkpoint_expand(const slao_checkpoint *checkpoint, const char *name,
-                                   float *values) {
-    const slao_tensor *tensor;
-    SLAO_TRY(find(checkpoint, name, &tensor));
-    int64_t heads = checkpoint->interleaved[tensor - checkpoint->tensors.tensors];
-    int64_t columns = tensor->shape[tensor->n_dims - 1];
-    expand_rows(tensor, heads, 0, slao_tensor_count(tensor) / columns, values);
+slao_status slao_checkpoint_find(slao_stored *stored, const slao_checkpoint *checkpoint,
+                                 const char *name) {
+    SLAO_TRY(find(checkpoint, name, &stored->tensor));
+    stored->heads = checkpoint->interleaved[stored->tensor - checkpoint->tensors.tensors];
     return SLAO_OK;
 }
 
-slao_status slao_checkpoint_expand_rows(const slao_checkpoint *checkpoint, const char *name,
-                                        int64_t first, int64_t count, float *values) {
-    const slao_tensor *tensor;
-    SLAO_TRY(find(checkpoint, name, &tensor));
-    SLAO_INVARIANT(!checkpoint->interleaved[tensor - checkpoint->tensors.tensors] &&
-                   tensor->n_dims == 2 && first >= 0 && first + count <= tensor->shape[0]);
-    expand_rows(tensor, 0, first, count, values);
+/* Row half x h/2 + j of a head of h rows is row 2 j + half of it in the file, where the rows of
+ * heads are interleaved. */
+static int64_t row_in_file(const slao_stored *stored, int64_t row, int64_t n_rows) {
+    if (!stored->heads)
+        return row;
+    int64_t head_dim = n_rows / stored->heads, within = row % head_dim, half = head_dim / 2;
+    return row - within + within % half * 2 + within / half;
+}
+
+void slao_stored_expand(const slao_stored *stored, float *to, int64_t stride, int64_t row,
+                        int64_t count, int64_t from, int64_t columns) {
+    const slao_tensor *tensor = stored->tensor;
+    int64_t width = tensor->shape[tensor->n_dims - 1];
+    int64_t n_rows = slao_tensor_count(tensor) / width;
+    size_t row_bytes = tensor->bytes / (size_t)n_rows;
+    for (int64_t i = row; i < row + count; i++, to += stride)
+        slao_expand_part(to, tensor->dtype,
+                         tensor->data + (size_t)row_in_file(stored, i, n_rows) * row_bytes, from,
+                         columns);
+}
+
+slao_status slao_checkpoint_expand(const slao_checkpoint *checkpoint, const char *name,
+                                   float *values) {
+    slao_stored stored;
+    SLAO_TRY(slao_checkpoint_find(&stored, checkpoint, name));
+    int64_t count = slao_tensor_count(stored.tensor);
+    int64_t columns = stored.tensor->shape[stored.tensor->n_dims - 1];
+#pragma omp parallel for num_threads(slao_threads_for(4 * count))
+    for (int64_t row = 0; row < count / columns; row++)
+        slao_stored_expand(&stored, values + row * columns, columns, row, 1, 0, columns);
     return SLAO_OK;
 }
 

@@ -42,10 +42,19 @@ const slao_tensor_list *slao_checkpoint_tensors(const slao_checkpoint *checkpoin
 slao_status slao_checkpoint_expand(const slao_checkpoint *checkpoint, const char *name,
                                    float *values);
 
-/* The same of `count` rows of a matrix from row `first` on, as they lie in the file: for matrices
- * whose rows are not interleaved. */
-slao_status slao_checkpoint_expand_rows(const slao_checkpoint *checkpoint, const char *name,
-                                        int64_t first, int64_t count, float *values);
+/* A matrix where it lies, to be expanded in parts; as long as the checkpoint. */
+typedef struct {
+    const slao_tensor *tensor;
+    int64_t heads; /* whose rows are interleaved; 0: none are */
+} slao_stored;
+
+slao_status slao_checkpoint_find(slao_stored *stored, const slao_checkpoint *checkpoint,
+                                 const char *name);
+
+/* Values from .. from + columns - 1 of `count` rows from `row` on, to rows that are `stride` apart.
+ */
+void slao_stored_expand(const slao_stored *stored, float *to, int64_t stride, int64_t row,
+                        int64_t count, int64_t from, int64_t columns);
 
 /* The tensor is not read again soon: the pages of its mapping no longer count as this process's
  * memory. */

@@ -9,7 +9,6 @@
 
 const char *const slao_weights_names[] = {"auto", "fp32", "file", NULL};
 
-static const char embedding_name[] = "model.embed_tokens.weight", head_name[] = "lm_head.weight";
 enum { NAME = 96 };
 
 static void module_name(char name[NAME], int64_t layer, slao_module module, const char *part) {
@@ -49,8 +48,8 @@ static slao_status take(walk *w, const float **place, int64_t count, bool stacke
     return add(&w->n_values, count);
 }
 
-static slao_status take_matrix(walk *w, const float **place, int64_t rows, int64_t columns,
-                               bool stacked, const char *name) {
+static slao_status take_matrix(walk *w, const float **place, slao_stored *stored, int64_t rows,
+                               int64_t columns, bool stacked, const char *name) {
     int64_t count;
     if (__builtin_mul_overflow(rows, columns, &count))
         return slao_fail(SLAO_BAD_INPUT, "%s would have %lld x %lld values", name, (long long)rows,
@@ -58,7 +57,7 @@ static slao_status take_matrix(walk *w, const float **place, int64_t rows, int64
     if (!w->vectors_only)
         return take(w, place, count, stacked, name);
     *place = NULL;
-    return SLAO_OK;
+    return w->checkpoint ? slao_checkpoint_find(stored, w->checkpoint, name) : SLAO_OK;
 }
 
 /* The biases of q, k and v, stacked like their weights. */
@@ -98,7 +97,7 @@ static slao_status walk_layer(walk *w, slao_layer *layer, const slao_model_confi
         int64_t d_out, d_in;
         slao_module_shape(config, module, &d_out, &d_in);
         module_name(name, index, module, "weight");
-        SLAO_TRY(take_matrix(w, &layer->weights[module], d_out, d_in,
+        SLAO_TRY(take_matrix(w, &layer->weights[module], &layer->stored[module], d_out, d_in,
                              first_of_stack(module) != module, name));
     }
     layer->qkv_bias = NULL;
@@ -108,15 +107,18 @@ static slao_status walk_layer(walk *w, slao_layer *layer, const slao_model_confi
 
 static slao_status walk_model(walk *w, slao_model *model, const slao_model_config *config) {
     int64_t vocabulary = config->vocabulary, hidden = config->hidden;
-    SLAO_TRY(take_matrix(w, &model->embedding, vocabulary, hidden, false, embedding_name));
+    SLAO_TRY(take_matrix(w, &model->embedding, &model->stored_embedding, vocabulary, hidden, false,
+                         "model.embed_tokens.weight"));
     for (int64_t i = 0; i < config->layers; i++) {
         slao_layer counted;
         SLAO_TRY(walk_layer(w, model->layers ? &model->layers[i] : &counted, config, i));
     }
     SLAO_TRY(take(w, &model->final_norm, hidden, false, "model.norm.weight"));
     if (!config->tied_head)
-        return take_matrix(w, &model->head, vocabulary, hidden, false, head_name);
+        return take_matrix(w, &model->head, &model->stored_head, vocabulary, hidden, false,
+                           "lm_head.weight");
     model->head = model->embedding;
+    model->stored_head = model->stored_embedding;
     return SLAO_OK;
 }
 
@@ -224,59 +226,53 @@ void slao_model_free(slao_model *model) {
 
 /* ---- Matrices, wherever they are ---- */
 
-int64_t slao_model_scratch(const slao_model *model) {
-    return model->file ? slao_model_scratch_of(&model->config) : 0;
-}
-
-int64_t slao_model_scratch_of(const slao_model_config *config) {
-    int64_t most = slao_model_head_block(config) * config->hidden, stack = 0;
-    for (slao_module module = 0; module < SLAO_N_MODULES; module++) {
-        int64_t d_out, d_in;
-        slao_module_shape(config, module, &d_out, &d_in);
-        stack = first_of_stack(module) == module ? d_out * d_in : stack + d_out * d_in;
-        most = stack > most ? stack : most;
-    }
-    return most;
-}
-
-slao_status slao_model_weights(const slao_model *model, int64_t layer, slao_module module,
-                               float *scratch, const float **weights, int64_t *rows) {
-    SLAO_INVARIANT(first_of_stack(module) == module);
-    *weights = model->file ? scratch : model->layers[layer].weights[module];
-    *rows = 0;
-    for (slao_module m = module; m < SLAO_N_MODULES && first_of_stack(m) == module; m++) {
-        int64_t d_out, d_in;
-        slao_module_shape(&model->config, m, &d_out, &d_in);
-        if (model->file) {
-            char name[NAME];
-            module_name(name, layer, m, "weight");
-            SLAO_TRY(slao_checkpoint_expand(model->file, name, scratch + *rows * d_in));
+/* Of a stack, whose matrices lie one after another at `context`. */
+static void read_stack(const void *context, float *to, int64_t stride, int64_t row, int64_t rows,
+                       int64_t from, int64_t columns) {
+    for (const slao_stored *stored = context; rows > 0; stored++) {
+        int64_t here = stored->tensor->shape[0] - row;
+        here = here < rows ? here : rows;
+        if (here > 0) {
+            slao_stored_expand(stored, to, stride, row, here, from, columns);
+            to += here * stride;
+            rows -= here;
+            row += here;
         }
-        *rows += d_out;
+        row -= stored->tensor->shape[0];
     }
-    return SLAO_OK;
 }
 
-int64_t slao_model_head_block(const slao_model_config *config) {
-    enum { VALUES = 1 << 22 };
-    return config->hidden < VALUES ? VALUES / config->hidden : 1;
-}
-
-slao_status slao_model_head(const slao_model *model, int64_t first, int64_t count, float *scratch,
-                            const float **rows) {
-    if (!model->file) {
-        *rows = model->head + first * model->config.hidden;
-        return SLAO_OK;
+slao_frozen slao_model_weights(const slao_model *model, int64_t layer, slao_module module,
+                               int64_t *d_out, int64_t *d_in) {
+    SLAO_INVARIANT(first_of_stack(module) == module);
+    *d_out = 0;
+    for (slao_module m = module; m < SLAO_N_MODULES && first_of_stack(m) == module; m++) {
+        int64_t rows;
+        slao_module_shape(&model->config, m, &rows, d_in);
+        *d_out += rows;
     }
-    *rows = scratch;
-    return slao_checkpoint_expand_rows(
-        model->file, model->config.tied_head ? embedding_name : head_name, first, count, scratch);
+    const slao_layer *at = &model->layers[layer];
+    return (slao_frozen){{at->weights[module], *d_in}, read_stack, &at->stored[module]};
 }
 
-slao_status slao_model_embed(const slao_model *model, int64_t id, float *row) {
+void slao_model_expand(const slao_model *model, int64_t layer, slao_module module, float *values) {
+    int64_t d_out, d_in;
+    slao_module_shape(&model->config, module, &d_out, &d_in);
+    const slao_layer *at = &model->layers[layer];
+    if (model->file)
+        slao_stored_expand(&at->stored[module], values, d_in, 0, d_out, 0, d_in);
+    else
+        memcpy(values, at->weights[module], (size_t)(d_out * d_in) * sizeof *values);
+}
+
+slao_frozen slao_model_head(const slao_model *model) {
+    return (slao_frozen){{model->head, model->config.hidden}, read_stack, &model->stored_head};
+}
+
+void slao_model_embed(const slao_model *model, int64_t id, float *row) {
     int64_t hidden = model->config.hidden;
     if (model->file)
-        return slao_checkpoint_expand_rows(model->file, embedding_name, id, 1, row);
-    memcpy(row, model->embedding + id * hidden, (size_t)hidden * sizeof *row);
-    return SLAO_OK;
+        slao_stored_expand(&model->stored_embedding, row, hidden, id, 1, 0, hidden);
+    else
+        memcpy(row, model->embedding + id * hidden, (size_t)hidden * sizeof *row);
 }

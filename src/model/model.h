@@ -7,12 +7,13 @@
  *   final norm (hidden); head (vocabulary x hidden, or the embedding itself when tied)
  *
  * Either all of them lie in memory in fp32, in one allocation; or only the vectors do, and the
- * matrices stay in the mapped file, in the file's precision, each expanded when it is used. The
- * expansion is exact and the products are the same: both give the same bits.
+ * matrices stay in the mapped file, in the file's precision, expanded by the products that use them
+ * (linalg/matrix.h). The expansion is exact and the products are the same: both give the same bits.
  */
 #ifndef SLAO_MODEL_MODEL_H
 #define SLAO_MODEL_MODEL_H
 
+#include "linalg/matrix.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
 
@@ -24,12 +25,14 @@ typedef struct {
     const float *input_norm, *post_norm;
     const float *weights[SLAO_N_MODULES]; /* d_out x d_in each; q, k, v and gate, up lie one after
                                              another; NULL in a model of matrices in the file */
+    slao_stored stored[SLAO_N_MODULES];   /* where they are in such a model */
     const float *qkv_bias;                /* q + k + v widths; NULL where there is none */
 } slao_layer;
 
 typedef struct {
     slao_model_config config;
     const float *embedding, *head; /* NULL in a model of matrices in the file */
+    slao_stored stored_embedding, stored_head;
     const float *final_norm;
     slao_layer *layers;
     float *rope_frequencies;     /* head_dim / 2 */
@@ -64,27 +67,20 @@ slao_status slao_model_bytes(const slao_model *model, size_t *bytes);
 
 void slao_model_free(slao_model *model); /* NULL is allowed */
 
-/* ---- Matrices, wherever they are ----
- *
- * `scratch` holds slao_model_scratch values, and what was given out of it before is overwritten. */
-
-int64_t slao_model_scratch(const slao_model *model); /* 0: matrices are in memory */
-/* The same for a model of this config whose matrices are in a file. */
-int64_t slao_model_scratch_of(const slao_model_config *config);
+/* ---- Matrices, wherever they are ---- */
 
 /* The weights of a layer's product: of q, k and v stacked (module q), of o, of gate and up stacked
- * (module gate), or of down; *rows of d_in values. */
-slao_status slao_model_weights(const slao_model *model, int64_t layer, slao_module module,
-                               float *scratch, const float **weights, int64_t *rows);
+ * (module gate), or of down; *d_out x *d_in. */
+slao_frozen slao_model_weights(const slao_model *model, int64_t layer, slao_module module,
+                               int64_t *d_out, int64_t *d_in);
 
-/* Rows of the head are used in blocks of so many, whether they are in memory or not. */
-int64_t slao_model_head_block(const slao_model_config *config);
+/* values (d_out x d_in) = the weights of one module */
+void slao_model_expand(const slao_model *model, int64_t layer, slao_module module, float *values);
 
-/* Rows first .. first + count - 1 of the head, no more than a block. */
-slao_status slao_model_head(const slao_model *model, int64_t first, int64_t count, float *scratch,
-                            const float **rows);
+/* vocabulary x hidden */
+slao_frozen slao_model_head(const slao_model *model);
 
 /* row (hidden) = the embedding of a token */
-slao_status slao_model_embed(const slao_model *model, int64_t id, float *row);
+void slao_model_embed(const slao_model *model, int64_t id, float *row);
 
 #endif

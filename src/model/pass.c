@@ -17,9 +17,6 @@ slao_status slao_pass_new(slao_pass **pass, const slao_model *model) {
     slao_status status = slao_arena_new(&(*pass)->arena);
     if (status == SLAO_OK)
         status = slao_arena_new(&(*pass)->division);
-    int64_t scratch = slao_model_scratch(model);
-    if (status == SLAO_OK && scratch)
-        status = slao_allocate(&(*pass)->expanded, (size_t)scratch, sizeof(float));
     if (status != SLAO_OK) {
         slao_pass_free(*pass);
         *pass = NULL;
@@ -30,15 +27,12 @@ slao_status slao_pass_new(slao_pass **pass, const slao_model *model) {
 void slao_pass_free(slao_pass *pass) {
     if (!pass)
         return;
-    if (pass->trunk)
-        pass->trunk->expanded = NULL; /* it is this pass's */
     slao_pass_free(pass->trunk);
     for (size_t i = 0; i < pass->n_strands; i++)
         slao_pass_free(pass->strands[i]);
     free(pass->strands);
     slao_arena_free(pass->division);
     slao_arena_free(pass->arena);
-    free(pass->expanded);
     free(pass);
 }
 
@@ -57,7 +51,6 @@ slao_status slao_pass_trunk(slao_pass *pass, slao_pass **trunk) {
             return status;
         }
         trunk_pass->model = pass->model;
-        trunk_pass->expanded = pass->expanded;
         pass->trunk = trunk_pass;
     }
     *trunk = pass->trunk;
@@ -101,7 +94,6 @@ void slao_pass_observe(slao_pass *pass, const slao_observer *observer) {
 
 size_t slao_pass_bytes(const slao_pass *pass) {
     size_t bytes = slao_arena_most(pass->arena);
-    bytes += (size_t)slao_model_scratch(pass->model) * sizeof *pass->expanded;
     if (pass->trunk)
         bytes += slao_arena_most(pass->trunk->arena) + slao_arena_most(pass->division);
     for (size_t i = 0; i < pass->n_strands; i++)
@@ -113,36 +105,18 @@ slao_status slao_pass_take(slao_pass *pass, float **values, int64_t rows, int64_
     return slao_arena_take(pass->arena, values, (size_t)rows, (size_t)width * sizeof **values);
 }
 
-/* The weights of a layer's product, until the next are asked for; *d_out: their rows. */
-static slao_status weights_of(slao_pass *pass, int64_t layer, slao_module module,
-                              slao_matrix *weights, int64_t *d_out) {
-    slao_module_shape(&pass->model->config, module, d_out, &weights->stride);
-    slao_profile_mark mark = slao_profile_begin();
-    SLAO_TRY(
-        slao_model_weights(pass->model, layer, module, pass->expanded, &weights->values, d_out));
-    slao_profile_end(mark, "expansion of weights", 0, 0, 0);
-    return SLAO_OK;
+void slao_pass_forward_product(slao_pass *pass, int64_t layer, slao_module module, slao_matrix x,
+                               slao_matrix_out y, int64_t rows, float beta) {
+    int64_t d_out, d_in;
+    slao_frozen weights = slao_model_weights(pass->model, layer, module, &d_out, &d_in);
+    slao_frozen_forward(y, x, &weights, rows, d_out, d_in, beta, pass->precision);
 }
 
-slao_status slao_pass_forward_product(slao_pass *pass, int64_t layer, slao_module module,
-                                      slao_matrix x, slao_matrix_out y, int64_t rows, float beta) {
-    slao_matrix weights;
-    int64_t d_out;
-    SLAO_TRY(weights_of(pass, layer, module, &weights, &d_out));
-    bool bf16 = pass->precision == SLAO_PRECISION_BF16;
-    (bf16 ? slao_multiply_transposed_bf16 : slao_multiply_transposed)(y, x, weights, rows, d_out,
-                                                                      weights.stride, 1, beta);
-    return SLAO_OK;
-}
-
-slao_status slao_pass_backward_product(slao_pass *pass, int64_t layer, slao_module module,
-                                       slao_matrix dy, slao_matrix_out dx, int64_t rows) {
-    slao_matrix weights;
-    int64_t d_out;
-    SLAO_TRY(weights_of(pass, layer, module, &weights, &d_out));
-    (pass->precision == SLAO_PRECISION_BF16 ? slao_multiply_bf16 : slao_multiply)(
-        dx, dy, weights, rows, weights.stride, d_out, 1, 0);
-    return SLAO_OK;
+void slao_pass_backward_product(slao_pass *pass, int64_t layer, slao_module module, slao_matrix dy,
+                                slao_matrix_out dx, int64_t rows) {
+    int64_t d_out, d_in;
+    slao_frozen weights = slao_model_weights(pass->model, layer, module, &d_out, &d_in);
+    slao_frozen_backward(dx, dy, &weights, rows, d_out, d_in, 0, pass->precision);
 }
 
 bool slao_pass_is_last(const slao_pass *pass, int64_t layer) {

@@ -49,7 +49,7 @@ static slao_status mlp_backward(slao_pass *pass, int64_t index, const slao_low_r
     SLAO_TRY(slao_pass_take(pass, &normed, rows, hidden));
     slao_matrix dy = {d_stream, hidden};
     slao_matrix_out d_x = {d_product, width};
-    SLAO_TRY(slao_pass_backward_product(pass, index, SLAO_DOWN_PROJ, dy, d_x, rows));
+    slao_pass_backward_product(pass, index, SLAO_DOWN_PROJ, dy, d_x, rows);
     if (slao_pairs_of(pairs, index, SLAO_DOWN_PROJ)->count) {
         slao_pass_swiglu(pass, rows, product, kept->gate_up);
         SLAO_TRY(slao_pairs_backward(pass, pairs, index, SLAO_DOWN_PROJ,
@@ -67,7 +67,7 @@ static slao_status mlp_backward(slao_pass *pass, int64_t index, const slao_low_r
         float *d_normed;
         SLAO_TRY(slao_pass_take(pass, &d_normed, rows, hidden));
         d_x = (slao_matrix_out){d_normed, hidden};
-        SLAO_TRY(slao_pass_backward_product(pass, index, SLAO_GATE_PROJ, d_gate, d_x, rows));
+        slao_pass_backward_product(pass, index, SLAO_GATE_PROJ, d_gate, d_x, rows);
         SLAO_TRY(slao_pairs_backward(pass, pairs, index, SLAO_GATE_PROJ, x, d_gate, &d_x));
         SLAO_TRY(slao_pairs_backward(pass, pairs, index, SLAO_UP_PROJ, x, d_up, &d_x));
         norm_rows_backward(pass, rows, d_stream, d_normed, kept->middle, layer->post_norm,
@@ -133,7 +133,7 @@ static slao_status attention_backward(slao_pass *pass, int64_t index, const slao
     SLAO_TRY(slao_pass_take(pass, &d_normed, rows, hidden));
     slao_matrix dy = {d_upper, hidden};
     slao_matrix_out d_x = {d_attended, q_width};
-    SLAO_TRY(slao_pass_backward_product(pass, index, SLAO_O_PROJ, dy, d_x, upper->n_rows));
+    slao_pass_backward_product(pass, index, SLAO_O_PROJ, dy, d_x, upper->n_rows);
     SLAO_TRY(slao_pairs_backward(pass, pairs, index, SLAO_O_PROJ,
                                  (slao_matrix){kept->attended, q_width}, dy, &d_x));
     if (stop != SLAO_O_PROJ) {
@@ -169,8 +169,8 @@ static slao_status attention_backward(slao_pass *pass, int64_t index, const slao
         d_x = (slao_matrix_out){d_normed, hidden};
         slao_matrix_out *d_input = stop == SLAO_N_MODULES ? &d_x : NULL;
         if (d_input)
-            SLAO_TRY(slao_pass_backward_product(pass, index, SLAO_Q_PROJ,
-                                                (slao_matrix){d_qkv, stride}, d_x, rows));
+            slao_pass_backward_product(pass, index, SLAO_Q_PROJ, (slao_matrix){d_qkv, stride}, d_x,
+                                       rows);
         SLAO_TRY(slao_pairs_backward(pass, pairs, index, SLAO_Q_PROJ, x,
                                      (slao_matrix){d_qkv, stride}, d_input));
         SLAO_TRY(slao_pairs_backward(pass, pairs, index, SLAO_K_PROJ, x, (slao_matrix){d_k, stride},

@@ -22,7 +22,6 @@ typedef struct {
 struct slao_pass {
     const slao_model *model;
     slao_arena *arena;
-    float *expanded;         /* slao_model_scratch values: the matrix in use */
     const slao_batch *batch; /* of the last forward */
     slao_batch answering;    /* the rows of it that predict answers, in order */
     int64_t *answering_rows; /* which rows they are */
@@ -41,7 +40,7 @@ struct slao_pass {
     float *d_answers;    /* their gradient, once slao_loss has been asked for it */
     float *cosines, *sines; /* rows x head_dim / 2 */
     const slao_observer *observer;
-    slao_pass *trunk;    /* computes the trunk of a batch in micro-batches; shares `expanded` */
+    slao_pass *trunk;    /* computes the trunk of a batch in micro-batches */
     slao_pass **strands; /* compute beside this one */
     size_t n_strands, strands_capacity;
     slao_arena *division; /* what micro-batches share */
@@ -68,12 +67,12 @@ slao_status slao_pass_take(slao_pass *pass, float **values, int64_t rows, int64_
 
 /* y (rows x d_out) = x W^T + beta y, where W is a layer's weights as slao_model_weights gives them
  * for the module: those of q, k and v stacked, of o, of gate and up stacked, or of down. */
-slao_status slao_pass_forward_product(slao_pass *pass, int64_t layer, slao_module module,
-                                      slao_matrix x, slao_matrix_out y, int64_t rows, float beta);
+void slao_pass_forward_product(slao_pass *pass, int64_t layer, slao_module module, slao_matrix x,
+                               slao_matrix_out y, int64_t rows, float beta);
 
 /* dx (rows x d_in) = dy W */
-slao_status slao_pass_backward_product(slao_pass *pass, int64_t layer, slao_module module,
-                                       slao_matrix dy, slao_matrix_out dx, int64_t rows);
+void slao_pass_backward_product(slao_pass *pass, int64_t layer, slao_module module, slao_matrix dy,
+                                slao_matrix_out dx, int64_t rows);
 
 /* ---- The rows of a layer ---- */
 

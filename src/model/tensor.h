@@ -3,23 +3,9 @@
 #define SLAO_MODEL_TENSOR_H
 
 #include "base/status.h"
+#include "linalg/expansion.h"
 
 #include <stdint.h>
-
-typedef enum {
-    SLAO_F32,
-    SLAO_F16,
-    SLAO_BF16,
-    SLAO_Q4_0,
-    SLAO_Q4_1,
-    SLAO_Q5_0,
-    SLAO_Q5_1,
-    SLAO_Q8_0,
-    SLAO_Q4_K,
-    SLAO_Q5_K,
-    SLAO_Q6_K,
-    SLAO_N_DTYPES
-} slao_dtype;
 
 const char *slao_dtype_name(slao_dtype dtype); /* "Q4_1" */
 
@@ -51,5 +37,9 @@ slao_status slao_dtype_bytes(size_t *bytes, slao_dtype dtype, int64_t count);
 /* Expands `count` elements at `data` to fp32, exactly as ggml defines each format. `count` is a
  * whole number of blocks; `data` needs no alignment. */
 void slao_expand(float *values, slao_dtype dtype, const unsigned char *data, int64_t count);
+
+/* Elements from .. from + count - 1 of a row at `data`, wherever its blocks begin. */
+void slao_expand_part(float *values, slao_dtype dtype, const unsigned char *data, int64_t from,
+                      int64_t count);
 
 #endif

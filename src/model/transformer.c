@@ -54,8 +54,7 @@ static slao_status attention_forward(slao_pass *pass, int64_t index, const slao_
         SLAO_TRY(slao_pass_take(pass, &attended, slao_pass_upper(pass, index)->n_rows, q_width));
     slao_pass_norm(pass, rows, normed, pass->stream, layer->input_norm, kept->input_rms);
     slao_matrix x = {normed, hidden};
-    SLAO_TRY(slao_pass_forward_product(pass, index, SLAO_Q_PROJ, x, (slao_matrix_out){qkv, stride},
-                                       rows, 0));
+    slao_pass_forward_product(pass, index, SLAO_Q_PROJ, x, (slao_matrix_out){qkv, stride}, rows, 0);
     for (int64_t row = 0; layer->qkv_bias && row < rows; row++)
         slao_vec()->add(qkv + row * stride, layer->qkv_bias, (size_t)stride);
     float *k = qkv + q_width, *v = k + kv_width;
@@ -75,7 +74,7 @@ static slao_status attention_forward(slao_pass *pass, int64_t index, const slao_
                             values, attended, kept->lse, pass->arena));
     x = (slao_matrix){attended, q_width};
     slao_matrix_out out = {pass->stream, hidden};
-    SLAO_TRY(slao_pass_forward_product(pass, index, SLAO_O_PROJ, x, out, upper->n_rows, 1));
+    slao_pass_forward_product(pass, index, SLAO_O_PROJ, x, out, upper->n_rows, 1);
     SLAO_TRY(slao_pairs_add(pass, pairs, index, SLAO_O_PROJ, x, out));
     slao_arena_return(pass->arena, mark);
     return SLAO_OK;
@@ -93,8 +92,8 @@ static slao_status gate_up_forward(slao_pass *pass, int64_t index, const slao_lo
     slao_pass_norm(pass, rows, normed, pass->stream, pass->model->layers[index].post_norm,
                    kept->middle_rms);
     slao_matrix x = {normed, hidden};
-    SLAO_TRY(slao_pass_forward_product(pass, index, SLAO_GATE_PROJ, x,
-                                       (slao_matrix_out){kept->gate_up, 2 * width}, rows, 0));
+    slao_pass_forward_product(pass, index, SLAO_GATE_PROJ, x,
+                              (slao_matrix_out){kept->gate_up, 2 * width}, rows, 0);
     SLAO_TRY(slao_pairs_add(pass, pairs, index, SLAO_GATE_PROJ, x,
                             (slao_matrix_out){kept->gate_up, 2 * width}));
     SLAO_TRY(slao_pairs_add(pass, pairs, index, SLAO_UP_PROJ, x,
@@ -115,7 +114,7 @@ static slao_status mlp_forward(slao_pass *pass, int64_t index, const slao_low_ra
     slao_pass_swiglu(pass, rows, product, kept->gate_up);
     slao_matrix x = {product, width};
     slao_matrix_out out = {pass->stream, hidden};
-    SLAO_TRY(slao_pass_forward_product(pass, index, SLAO_DOWN_PROJ, x, out, rows, 1));
+    slao_pass_forward_product(pass, index, SLAO_DOWN_PROJ, x, out, rows, 1);
     SLAO_TRY(slao_pairs_add(pass, pairs, index, SLAO_DOWN_PROJ, x, out));
     slao_arena_return(pass->arena, mark);
     return SLAO_OK;
@@ -172,7 +171,7 @@ static slao_status forward(slao_pass *pass, const slao_batch *batch, const slao_
     SLAO_TRY(slao_batch_answering(&pass->answering, &pass->answering_rows, batch, pass->arena));
     SLAO_TRY(slao_pass_take(pass, &pass->stream, rows, hidden));
     for (int64_t row = 0; row < rows; row++)
-        SLAO_TRY(slao_model_embed(pass->model, batch->ids[row], pass->stream + row * hidden));
+        slao_model_embed(pass->model, batch->ids[row], pass->stream + row * hidden);
     slao_kept_layer *kept = pass->layers;
     bool shared = !pass->training || pass->recomputes; /* one, used by every layer in turn */
     if (shared)
@@ -255,37 +254,22 @@ slao_status slao_forward_training(slao_pass *pass, const slao_batch *batch,
 
 /* ---- Loss ---- */
 
-slao_status slao_logits(slao_pass *pass, int64_t first, int64_t count, float *logits) {
-    const slao_model_config *config = &pass->model->config;
-    int64_t hidden = config->hidden, vocabulary = config->vocabulary,
-            block = slao_model_head_block(config);
+void slao_logits(slao_pass *pass, int64_t first, int64_t count, float *logits) {
+    int64_t hidden = pass->model->config.hidden, vocabulary = pass->model->config.vocabulary;
     SLAO_INVARIANT(first >= 0 && first + count <= pass->batch->n_answers);
-    for (int64_t id = 0; id < vocabulary; id += block) {
-        int64_t ids = vocabulary - id < block ? vocabulary - id : block;
-        slao_matrix head = {NULL, hidden};
-        SLAO_TRY(slao_model_head(pass->model, id, ids, pass->expanded, &head.values));
-        slao_multiply_transposed((slao_matrix_out){logits + id, vocabulary},
-                                 (slao_matrix){pass->answers + first * hidden, hidden}, head, count,
-                                 ids, hidden, 1, 0);
-    }
-    return SLAO_OK;
+    slao_frozen head = slao_model_head(pass->model);
+    slao_frozen_forward((slao_matrix_out){logits, vocabulary},
+                        (slao_matrix){pass->answers + first * hidden, hidden}, &head, count,
+                        vocabulary, hidden, 0, SLAO_PRECISION_FP32);
 }
 
 /* d_answers (count x hidden) = d_logits (count x vocabulary) head */
-static slao_status logits_backward(slao_pass *pass, int64_t count, const float *d_logits,
-                                   float *d_answers) {
-    const slao_model_config *config = &pass->model->config;
-    int64_t hidden = config->hidden, vocabulary = config->vocabulary,
-            block = slao_model_head_block(config);
-    for (int64_t id = 0; id < vocabulary; id += block) {
-        int64_t ids = vocabulary - id < block ? vocabulary - id : block;
-        slao_matrix head = {NULL, hidden};
-        SLAO_TRY(slao_model_head(pass->model, id, ids, pass->expanded, &head.values));
-        slao_multiply((slao_matrix_out){d_answers, hidden},
-                      (slao_matrix){d_logits + id, vocabulary}, head, count, hidden, ids, 1,
-                      id ? 1 : 0);
-    }
-    return SLAO_OK;
+static void logits_backward(slao_pass *pass, int64_t count, const float *d_logits,
+                            float *d_answers) {
+    int64_t hidden = pass->model->config.hidden, vocabulary = pass->model->config.vocabulary;
+    slao_frozen head = slao_model_head(pass->model);
+    slao_frozen_backward((slao_matrix_out){d_answers, hidden}, (slao_matrix){d_logits, vocabulary},
+                         &head, count, vocabulary, hidden, 0, SLAO_PRECISION_FP32);
 }
 
 /* A row of logits becomes the gradient of scale * loss; the loss is returned. */
@@ -313,13 +297,13 @@ slao_status slao_loss(slao_pass *pass, double *losses, double gradient_scale) {
     SLAO_TRY(slao_pass_take(pass, &logits, most, vocabulary));
     for (int64_t first = 0; first < batch->n_answers; first += AT_A_TIME) {
         int64_t count = batch->n_answers - first < AT_A_TIME ? batch->n_answers - first : AT_A_TIME;
-        SLAO_TRY(slao_logits(pass, first, count, logits));
+        slao_logits(pass, first, count, logits);
 #pragma omp parallel for num_threads(slao_threads_for(10 * count * vocabulary))
         for (int64_t i = 0; i < count; i++)
             losses[first + i] = cross_entropy(logits + i * vocabulary, vocabulary,
                                               batch->answer_ids[first + i], gradient_scale);
         if (pass->training)
-            SLAO_TRY(logits_backward(pass, count, logits, pass->d_answers + first * hidden));
+            logits_backward(pass, count, logits, pass->d_answers + first * hidden);
     }
     slao_arena_return(pass->arena, mark);
     slao_profile_end(profile, "loss, but its products", 0, 0, 0);

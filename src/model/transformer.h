@@ -56,7 +56,7 @@ slao_status slao_forward_training(slao_pass *pass, const slao_batch *batch,
 
 /* Logits at answer rows first .. first+count-1 of the last forward: count x vocabulary,
  * overwritten. */
-slao_status slao_logits(slao_pass *pass, int64_t first, int64_t count, float *logits);
+void slao_logits(slao_pass *pass, int64_t first, int64_t count, float *logits);
 
 /* Cross-entropy of every answer token of the last forward, -log softmax(logits)[id], into losses
  * (n_answers). After slao_forward_training it also keeps the gradient of gradient_scale * (sum of

@@ -14,10 +14,10 @@
  */
 static const double PROGRAM_BYTES = 64e6;
 
-static slao_status find_weights(double *bytes, const slao_study *study, slao_weights *weights) {
-    *weights = study->spec->weights;
-    SLAO_TRY(slao_weights_decide(weights, &study->config));
-    if (*weights == SLAO_WEIGHTS_FP32) {
+static slao_status find_weights(double *bytes, const slao_study *study) {
+    slao_weights weights = study->spec->weights;
+    SLAO_TRY(slao_weights_decide(&weights, &study->config));
+    if (weights == SLAO_WEIGHTS_FP32) {
         int64_t n_values;
         SLAO_TRY(slao_model_n_values(&study->config, &n_values));
         *bytes = (double)n_values * sizeof(float);
@@ -176,15 +176,11 @@ static slao_status look_at_step(search *s, const slao_step *step) {
 slao_status slao_footprint_make(slao_footprint *footprint, const slao_study *study,
                                 slao_encodings *encodings, const bool *left) {
     search s = {.study = study, .encodings = encodings, .strands = 1};
-    slao_weights weights;
-    SLAO_TRY(find_weights(&footprint->weights, study, &weights));
+    SLAO_TRY(find_weights(&footprint->weights, study));
     for (int64_t i = 0; i < study->plan->n_steps; i++) {
         if (left[i])
             SLAO_TRY(look_at_step(&s, &study->plan->steps[i]));
     }
     footprint->rank = PROGRAM_BYTES + s.pass + s.beside + s.gradients + s.cache + s.adapters;
-    if (weights == SLAO_WEIGHTS_FILE)
-        footprint->rank +=
-            sizeof(float) * (double)slao_model_scratch_of(&study->config) * (double)s.strands;
     return SLAO_OK;
 }

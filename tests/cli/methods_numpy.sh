@@ -26,9 +26,9 @@ spec() { # METHOD RATE
   "sweep": { "method": [$1], "order": [["quiz", "guests", "desks"]], "learning_rate": [$2], "seed": [0] } }
 JSON
 }
-sweep() { # NAME METHOD RATE
+sweep() { # NAME METHOD RATE [WEIGHTS]
   spec "$2" "$3" >"$work/$1.json"
-  "$SLAO" sweep "$work/$1.json" -o "$work/$1.h5" --progress none >"$work/stdout" 2>"$work/stderr" || {
+  "$SLAO" sweep "$work/$1.json" -o "$work/$1.h5" --progress none --set "weights=${4:-fp32}" >"$work/stdout" 2>"$work/stderr" || {
     echo "FAILED: $1" >&2; cat "$work/stderr" >&2; exit 1; }
 }
 sweep fresh '"inclora"' 1e-30
@@ -42,7 +42,7 @@ sweep sdlora '"sdlora"' 1e-2
 sweep lorm-ba '"lorm-ba"' 1e-2
 sweep lorm-ab '"lorm-ab"' 1e-2
 sweep corda '"corda"' 1e-2
-sweep corda-first '{"name": "corda", "components": "first"}' 1e-2
+sweep corda-first '{"name": "corda", "components": "first"}' 1e-2 file # it reads the weights themselves
 "$python" "$here/methods_numpy.py" "$work"
 
 # A state that is gone is told, not taken for that of a first task.

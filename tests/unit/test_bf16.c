@@ -32,30 +32,44 @@ static double rounded(float x) {
     return (double)x;
 }
 
-typedef void product_function(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n,
-                              int64_t k, float alpha, float beta);
+/* Rows of b, depth or width values apart, as a frozen matrix that is read. */
+static void read_b(const void *context, float *to, int64_t stride, int64_t row, int64_t rows,
+                   int64_t from, int64_t columns) {
+    const int64_t *apart = context;
+    for (int64_t i = 0; i < rows; i++)
+        memcpy(to + i * stride, b + (row + i) * *apart + from, (size_t)columns * sizeof *b);
+}
+
+static void multiply(bool transposed, slao_matrix_out c, slao_matrix x, const slao_frozen *w,
+                     int64_t m, int64_t n, int64_t k) {
+    if (transposed)
+        slao_frozen_forward(c, x, w, m, n, k, 2, SLAO_PRECISION_BF16);
+    else
+        slao_frozen_backward(c, x, w, m, k, n, 2, SLAO_PRECISION_BF16);
+}
 
 static void check(bool transposed, int64_t m, int64_t n, int64_t k) {
-    product_function *multiply = transposed ? slao_multiply_transposed_bf16 : slao_multiply_bf16;
-    int64_t width = n + PADDING, depth = k + PADDING;
-    slao_matrix left = {a, depth}, right = {b, transposed ? depth : width};
+    int64_t width = n + PADDING, depth = k + PADDING, apart = transposed ? depth : width;
+    slao_matrix left = {a, depth};
+    const slao_frozen right = {.values = {b, apart}}, read = {.read = read_b, .context = &apart};
     memcpy(all, before, sizeof all);
-    multiply((slao_matrix_out){all, width}, left, right, m, n, k, 0.5F, 2);
+    multiply(transposed, (slao_matrix_out){all, width}, left, &right, m, n, k);
     for (int64_t i = 0; i < m; i += 7) { /* a number of rows that meets all rows of a tile */
         for (int64_t j = 0; j < width; j++) {
             double sum = 0, old = (double)before[i * width + j];
             for (int64_t l = 0; l < k && j < n; l++)
                 sum += rounded(a[i * depth + l]) *
                        rounded(b[transposed ? j * depth + l : l * width + j]);
-            assert_near((double)all[i * width + j], j < n ? 0.5 * sum + 2 * old : old, 1e-4);
+            assert_near((double)all[i * width + j], j < n ? sum + 2 * old : old, 1e-4);
         }
     }
-    /* the same bits by any number of threads, and in fewer rows */
+    /* the same bits by any number of threads, in fewer rows, and of a matrix that is read */
     int64_t some = m / 2 + 1;
     for (int threads = 1; threads <= 3; threads++) {
         assert_ok(slao_threads_set(threads));
         memcpy(again, before, sizeof again);
-        multiply((slao_matrix_out){again, width}, left, right, some, n, k, 0.5F, 2);
+        multiply(transposed, (slao_matrix_out){again, width}, left, threads == 2 ? &read : &right,
+                 some, n, k);
         assert_memory_equal(again, all, (size_t)(some * width) * sizeof *all);
     }
     assert_ok(slao_threads_set(1));
@@ -86,8 +100,9 @@ static void test_overwriting(void **state) {
     if (!slao_bf16())
         return;
     float x[4] = {1, NAN, INFINITY, 3.4e38F}, one = 1, y[4] = {NAN, 1, NAN, INFINITY};
-    slao_multiply_transposed_bf16((slao_matrix_out){y, 1}, (slao_matrix){x, 1},
-                                  (slao_matrix){&one, 1}, 4, 1, 1, 1, 0);
+    const slao_frozen w = {.values = {&one, 1}};
+    slao_frozen_forward((slao_matrix_out){y, 1}, (slao_matrix){x, 1}, &w, 4, 1, 1, 0,
+                        SLAO_PRECISION_BF16);
     assert_true(y[0] == 1 && isnan(y[1]) && isinf(y[2]) && isinf(y[3]));
 }
 

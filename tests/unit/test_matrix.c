@@ -139,6 +139,67 @@ static void test_deep_products(void **state) {
     }
 }
 
+/* Rows of a matrix of so many columns, as something that has to be read. */
+typedef struct {
+    const float *values;
+    int64_t rows, columns;
+} readable;
+
+static void read_rows(const void *context, float *to, int64_t stride, int64_t row, int64_t rows,
+                      int64_t from, int64_t columns) {
+    const readable *matrix = context;
+    assert_true(row >= 0 && rows > 0 && row + rows <= matrix->rows);
+    assert_true(from >= 0 && columns > 0 && from + columns <= matrix->columns && stride >= columns);
+    for (int64_t i = 0; i < rows; i++)
+        memcpy(to + i * stride, matrix->values + (row + i) * matrix->columns + from,
+               (size_t)columns * sizeof *to);
+}
+
+/* A frozen matrix that is read gives the bits of one in memory, by any number of threads. */
+static void check_frozen(int64_t m, int64_t n, int64_t k) {
+    enum { MOST_M = 31, MOST_N = 1601, MOST_K = 1601, MOST = 800 * 1601 };
+    static float x[MOST_M * MOST_K], w[MOST], old[MOST_M * MOST_N], wanted[MOST_M * MOST_N],
+        y[MOST_M * MOST_N];
+    assert_true(m <= MOST_M && n <= MOST_N && k <= MOST_K && n * k <= MOST);
+    fill(x, sizeof x / sizeof *x, "x");
+    fill(w, sizeof w / sizeof *w, "w");
+    fill(old, sizeof old / sizeof *old, "c");
+    readable matrix = {w, n, k};
+    const slao_frozen in_memory = {.values = {w, k}},
+                      read = {.read = read_rows, .context = &matrix};
+    for (int threads = 1; threads <= 3; threads++) {
+        assert_ok(slao_threads_set(threads));
+        const slao_frozen *const ways[] = {&in_memory, &read};
+        for (int way = 0; way < 2; way++) {
+            memcpy(y, old, sizeof y);
+            slao_frozen_forward((slao_matrix_out){y, n}, (slao_matrix){x, k}, ways[way], m, n, k, 1,
+                                SLAO_PRECISION_FP32);
+            if (way == 0 && threads == 1)
+                memcpy(wanted, y, sizeof y);
+            assert_memory_equal(y, wanted, sizeof y);
+        }
+    }
+    slao_matrix dy = {x, n};
+    for (int threads = 1; threads <= 3; threads++) {
+        assert_ok(slao_threads_set(threads));
+        memcpy(wanted, old, sizeof y);
+        memcpy(y, old, sizeof y);
+        slao_multiply((slao_matrix_out){wanted, k}, dy, in_memory.values, m, k, n, 1, 1);
+        slao_frozen_backward((slao_matrix_out){y, k}, dy, &read, m, n, k, 1, SLAO_PRECISION_FP32);
+        assert_memory_equal(y, wanted, sizeof y);
+    }
+    assert_ok(slao_threads_set(1));
+}
+
+static void test_frozen_matrices(void **state) {
+    (void)state;
+    static const int64_t sizes[][3] = {
+        {1, 1, 1},     {5, 33, 63},   {5, 33, 64},  {24, 577, 96},  {25, 577, 96}, {31, 193, 31},
+        {27, 47, 768}, {27, 50, 769}, {3, 5, 1601}, {31, 64, 1601}, {8, 769, 70},  {31, 1601, 49}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        check_frozen(sizes[i][0], sizes[i][1], sizes[i][2]);
+}
+
 /* An empty sum leaves beta c. */
 static void test_empty_sums(void **state) {
     (void)state;
@@ -165,7 +226,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_transposed_products), cmocka_unit_test(test_wide_products),
         cmocka_unit_test(test_deep_products),       cmocka_unit_test(test_empty_sums),
-        cmocka_unit_test(test_overwriting),
+        cmocka_unit_test(test_overwriting),         cmocka_unit_test(test_frozen_matrices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,6 +56,31 @@ static void test_expansion(void **state) {
     slao_gguf_close(gguf);
 }
 
+/* A part of a row, beginning and ending anywhere in its blocks, is that part of the whole. */
+static void test_expansion_of_parts(void **state) {
+    (void)state;
+    enum { COUNT = 3 * 256 };
+    slao_gguf *gguf = open_gguf("expansion.gguf");
+    static const int64_t bounds[] = {0, 1, 31, 32, 48, 100, 255, 256, 300, 512, 700, COUNT};
+    enum { N = sizeof bounds / sizeof *bounds };
+    for (slao_dtype dtype = 0; dtype < SLAO_N_DTYPES; dtype++) {
+        const slao_tensor *tensor =
+            slao_tensor_list_find(slao_gguf_tensors(gguf), slao_dtype_name(dtype));
+        float all[COUNT], part[COUNT + 1];
+        slao_expand(all, dtype, tensor->data, COUNT);
+        for (int i = 0; i < N; i++) {
+            for (int j = i; j < N; j++) {
+                int64_t from = bounds[i], count = bounds[j] - from;
+                part[count] = 42;
+                slao_expand_part(part, dtype, tensor->data, from, count);
+                assert_memory_equal(part, all + from, (size_t)count * sizeof *part);
+                assert_true(part[count] == 42);
+            }
+        }
+    }
+    slao_gguf_close(gguf);
+}
+
 static void test_sizes_of_types(void **state) {
     (void)state;
     size_t bytes;
@@ -489,6 +514,7 @@ static int remove_scratch_file(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_expansion),
+        cmocka_unit_test(test_expansion_of_parts),
         cmocka_unit_test(test_sizes_of_types),
         cmocka_unit_test(test_gguf_metadata),
         cmocka_unit_test(test_gguf_by_hand),

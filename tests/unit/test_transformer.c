@@ -223,7 +223,7 @@ static void check_decoding(int64_t window) {
     assert_ok(slao_cache_new(&cache, &tiny_config, 64));
     static float expected[N][61], logits[61];
     assert_ok(slao_forward(f.pass, &batch, &view, cache));
-    assert_ok(slao_logits(f.pass, 0, N, &expected[0][0]));
+    slao_logits(f.pass, 0, N, &expected[0][0]);
 
     slao_segment segments[2] = {
         {.parent = -1, .slot = 7, .count = START},
@@ -239,7 +239,7 @@ static void check_decoding(int64_t window) {
                          .answer_rows = every + START - 1};
     assert_ok(slao_forward(f.pass, &batch, &view, cache));
     for (int n = START; n <= N; n++) {
-        assert_ok(slao_logits(f.pass, 0, 1, logits));
+        slao_logits(f.pass, 0, 1, logits);
         for (int k = 0; k < 61; k++)
             assert_near(logits[k], expected[n - 1][k], 1e-5);
         if (n == N)
