@@ -42,10 +42,12 @@ static int64_t least(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
-/* Packing b does not pay for few rows of a; as it is, it can be read where its rows are rows. */
+/* Packing b does not pay for few rows of a; as it is, it can be read where its rows are rows and,
+ * since a panel's columns are far apart, where it is in a cache. */
 static bool reads_unpacked(const product *p) {
-    enum { FEW_ROWS = 24 };
-    return !p->read && !p->b_transposed && p->m <= FEW_ROWS && p->n % slao_vec()->lanes == 0;
+    enum { FEW_ROWS = 24, IN_CACHE = 1 << 18 /* values */ };
+    return !p->read && !p->b_transposed && p->n * p->k <= IN_CACHE && p->m <= FEW_ROWS &&
+           p->n % slao_vec()->lanes == 0;
 }
 
 /* A strip of b as it is given: `rows` of its rows from `row` on, `columns` values of each from

@@ -68,7 +68,11 @@ static float max(const float *x, size_t n) {
 }
 
 /* The tile of dot products that the registers hold. */
-enum { TILE_A = 3, TILE_B = 4 };
+enum { TILE_A = 3, TILE_B = 4, LINE = 16 /* of a cache */ };
+
+static inline size_t least(size_t a, size_t b) {
+    return a < b ? a : b;
+}
 
 /* sums[p][q] = the lanes of a[p] . b[q] */
 static inline void tile_dots(lanes sums[TILE_A][TILE_B], const float *const a[TILE_A],
@@ -89,11 +93,17 @@ static inline void tile_dots(lanes sums[TILE_A][TILE_B], const float *const a[TI
 
 static void dots(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b,
                  size_t b_stride, size_t m, size_t n, size_t k, float alpha, float beta) {
+    size_t tiles = m / TILE_A + 1, ahead_of_each = (TILE_B + tiles - 1) / tiles;
     for (size_t j = 0; j < n; j += TILE_B) {
         const float *b_rows[TILE_B], *a_rows[TILE_A]; /* beyond the last row: that row again */
         for (size_t q = 0; q < TILE_B; q++)
             b_rows[q] = b + (j + q < n ? j + q : n - 1) * b_stride;
-        for (size_t i = 0; i < m; i += TILE_A) {
+        for (size_t i = 0, ahead = j + TILE_B; i < m; i += TILE_A) {
+            /* The rows that come next are on their way meanwhile. */
+            for (size_t row = 0; row < ahead_of_each && ahead < least(j + 2 * TILE_B, n);
+                 row++, ahead++)
+                for (size_t l = 0; l < k; l += LINE)
+                    __builtin_prefetch(b + ahead * b_stride + l);
             for (size_t p = 0; p < TILE_A; p++)
                 a_rows[p] = a + (i + p < m ? i + p : m - 1) * a_stride;
             lanes sums[TILE_A][TILE_B];

@@ -30,7 +30,7 @@
 
 /* Raised whenever the numbers that a step computes change: old results are then never taken for new
  * ones. */
-enum { SLAO_NUMERIC_VERSION = 9 };
+enum { SLAO_NUMERIC_VERSION = 10 };
 
 typedef enum {
     SLAO_STEP_FINETUNE,
