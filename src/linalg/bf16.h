@@ -35,10 +35,10 @@ typedef struct {
     void (*pack_columns)(uint16_t *squares, const float *x, size_t stride, size_t columns,
                          size_t k);
 
-    /* c (rows x columns, of a square) = alpha (the sum over `squares` products of one of a, one of
-     * b) + beta c */
+    /* c (rows x columns, of a square) = the sum over `squares` products of one of a, one of b, +
+     * beta c */
     void (*multiply)(float *c, size_t stride, const uint16_t *a, const uint16_t *b, size_t squares,
-                     size_t rows, size_t columns, float alpha, float beta);
+                     size_t rows, size_t columns, float beta);
 } slao_bf16_unit;
 
 /* The unit of this CPU ("amx"), or NULL where the CPU, the system or the build has none.

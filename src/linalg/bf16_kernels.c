@@ -11,13 +11,13 @@ static __mmask16 first_lanes(size_t n) {
     return (__mmask16)(n >= 16 ? 0xFFFF : (1U << n) - 1);
 }
 
-/* y (rows x columns, of a square) = alpha square + beta y */
+/* y (rows x columns, of a square) = square + beta y */
 static void put(float *y, size_t stride, const float *square, size_t rows, size_t columns,
-                float alpha, float beta) {
+                float beta) {
     for (size_t i = 0; i < rows; i++, y += stride, square += SLAO_BF16_SIDE) {
         for (size_t j = 0; j < columns; j += 16) {
             __mmask16 there = first_lanes(columns - j);
-            __m512 value = _mm512_mul_ps(_mm512_set1_ps(alpha), _mm512_load_ps(square + j));
+            __m512 value = _mm512_load_ps(square + j);
             if (beta != 0)
                 value = _mm512_fmadd_ps(_mm512_set1_ps(beta), _mm512_maskz_loadu_ps(there, y + j),
                                         value);
@@ -48,7 +48,7 @@ static void end(void) {
 }
 
 static void multiply(float *c, size_t stride, const uint16_t *a, const uint16_t *b, size_t squares,
-                     size_t rows, size_t columns, float alpha, float beta) {
+                     size_t rows, size_t columns, float beta) {
     float square[SLAO_BF16_SIDE * SLAO_BF16_SIDE] __attribute__((aligned(64)));
     enum { ROW = SLAO_BF16_DEPTH * sizeof(uint16_t), C_ROW = SLAO_BF16_SIDE * sizeof(float) };
     _tile_zero(0);
@@ -69,7 +69,7 @@ static void multiply(float *c, size_t stride, const uint16_t *a, const uint16_t 
     _tile_stored(1, square + TILE_SIDE, C_ROW);
     _tile_stored(2, square + TILE_SIDE * SLAO_BF16_SIDE, C_ROW);
     _tile_stored(3, square + TILE_SIDE * SLAO_BF16_SIDE + TILE_SIDE, C_ROW);
-    put(c, stride, square, rows, columns, alpha, beta);
+    put(c, stride, square, rows, columns, beta);
 }
 
 /* ---- Packing ---- */

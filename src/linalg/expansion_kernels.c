@@ -1,4 +1,4 @@
-/* The expansion of the numbers of model files (linalg/expansion.h) at one vector level (lanes.h). */
+/* The numbers of model files expanded (linalg/expansion.h), at one vector level (lanes.h). */
 #include "linalg/expansion.h"
 
 #include "linalg/lanes.h"

@@ -1,7 +1,7 @@
 /* Vectors of fp32 at one vector level, for the kernels that are compiled once per level
- * (vec_kernels.c, product_kernels.c) with that level's flags and with SLAO_VEC_LEVEL set to its
- * name. Lanes hold partial results, added in a fixed order, so that a level always gives the same
- * bits. */
+ * (vec_kernels.c, product_kernels.c, expansion_kernels.c) with that level's flags and with
+ * SLAO_VEC_LEVEL set to its name. Lanes hold partial results, added in a fixed order, so that a
+ * level always gives the same bits. */
 #ifndef SLAO_LINALG_LANES_H
 #define SLAO_LINALG_LANES_H
 

@@ -16,17 +16,19 @@ const char *const slao_precision_names[] = {"fp32", "bf16", NULL};
  * columns of b that are packed at a time fill a good part of a core's second cache. */
 enum { MOST_DEPTH = 768, MOST_PACKED = 192 };
 
-/* A frozen matrix that is read comes in strips of so many rows, which stay in the first cache. */
-enum { STRIP = 32, MOST_STRIP = STRIP * MOST_DEPTH };
+/* A frozen matrix that is read comes in strips of at most so many rows, before each is packed. */
+enum { STRIP_ROWS = 32 };
 
-static _Thread_local float panels[MOST_DEPTH * MOST_PACKED] __attribute__((aligned(64)));
-static _Thread_local float strip[MOST_STRIP] __attribute__((aligned(64)));
+/* Of the thread: what is packed of b, or rows of it for dot products; and a strip. */
+enum { BUFFER = MOST_DEPTH * MOST_PACKED, STRIP = STRIP_ROWS * MOST_DEPTH };
+static _Thread_local float packed[BUFFER] __attribute__((aligned(64)));
+static _Thread_local float strip[STRIP] __attribute__((aligned(64)));
 
 /* c = alpha a b + beta c, where a (m x k) and b (k x n) may each be given as its transpose. */
 typedef struct {
     slao_matrix_out c;
     slao_matrix a, b;
-    const slao_frozen *read; /* in place of b; NULL: b lies in memory */
+    const slao_frozen *stored; /* in place of b; NULL: b lies in memory */
     bool a_transposed, b_transposed;
     int64_t m, n, k;
     float alpha, beta;
@@ -42,11 +44,11 @@ static int64_t least(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
-/* Packing b does not pay for few rows of a; as it is, it can be read where its rows are rows and,
- * since a panel's columns are far apart, where it is in a cache. */
+/* Packing b does not pay for few rows of a; as it is, it can be read where its rows are rows. Out
+ * of memory that would be slow: of each row, far from the one before, a panel reads a little. */
 static bool reads_unpacked(const product *p) {
     enum { FEW_ROWS = 24, IN_CACHE = 1 << 18 /* values */ };
-    return !p->read && !p->b_transposed && p->n * p->k <= IN_CACHE && p->m <= FEW_ROWS &&
+    return !p->stored && !p->b_transposed && p->n * p->k <= IN_CACHE && p->m <= FEW_ROWS &&
            p->n % slao_vec()->lanes == 0;
 }
 
@@ -54,31 +56,31 @@ static bool reads_unpacked(const product *p) {
  * `from` on. */
 static void read_strip(const product *p, float *to, int64_t row, int64_t rows, int64_t from,
                        int64_t columns) {
-    p->read->read(p->read->context, to, columns, row, rows, from, columns);
+    p->stored->read(p->stored->context, to, columns, row, rows, from, columns);
 }
 
 /* `columns` columns of b from column j on, `depth` values of k from `from` on. */
 static void pack(const product *p, int64_t j, int64_t columns, int64_t from, int64_t depth) {
     const slao_product_table *kernels = slao_vec()->product;
     int64_t width = kernels->columns, lanes = slao_vec()->lanes, panel = depth * width;
-    if (!p->read && p->b_transposed)
-        kernels->pack_transposed(panels, (size_t)panel, p->b.values + j * p->b.stride + from,
+    if (!p->stored && p->b_transposed)
+        kernels->pack_transposed(packed, (size_t)panel, p->b.values + j * p->b.stride + from,
                                  (size_t)p->b.stride, (size_t)columns, (size_t)depth);
-    else if (!p->read)
-        kernels->pack(panels, (size_t)panel, p->b.values + from * p->b.stride + j,
+    else if (!p->stored)
+        kernels->pack(packed, (size_t)panel, p->b.values + from * p->b.stride + j,
                       (size_t)p->b.stride, (size_t)columns, (size_t)depth);
     else if (p->b_transposed)
         for (int64_t x = 0; x < columns; x += lanes) {
             int64_t rows = least(columns - x, lanes);
             read_strip(p, strip, j + x, rows, from, depth);
-            kernels->pack_transposed(panels + x / width * panel + x % width, (size_t)panel, strip,
+            kernels->pack_transposed(packed + x / width * panel + x % width, (size_t)panel, strip,
                                      (size_t)depth, (size_t)rows, (size_t)depth);
         }
     else
-        for (int64_t y = 0; y < depth; y += STRIP) {
-            int64_t rows = least(depth - y, STRIP);
+        for (int64_t y = 0; y < depth; y += STRIP_ROWS) {
+            int64_t rows = least(depth - y, STRIP_ROWS);
             read_strip(p, strip, from + y, rows, j, columns);
-            kernels->pack(panels + y * width, (size_t)panel, strip, (size_t)columns,
+            kernels->pack(packed + y * width, (size_t)panel, strip, (size_t)columns,
                           (size_t)columns, (size_t)rows);
         }
 }
@@ -92,13 +94,14 @@ static void multiply_block(const product *p, block at, int64_t from, int64_t dep
     const float *a = p->a.values + at.row * a_stride + from * a_step;
     bool unpacked = reads_unpacked(p);
     const float *b = unpacked ? p->b.values + from * p->b.stride : NULL;
-    SLAO_INVARIANT(depth <= MOST_DEPTH && kernels->packed <= MOST_PACKED);
+    SLAO_INVARIANT(depth <= MOST_DEPTH && kernels->packed <= MOST_PACKED &&
+                   slao_vec()->lanes <= STRIP_ROWS);
     for (int64_t j = at.column; j < end; j += kernels->packed) {
         int64_t columns = least(end - j, kernels->packed);
         if (!unpacked)
             pack(p, j, columns, from, depth);
         kernels->multiply(p->c.values + at.row * p->c.stride + j, (size_t)p->c.stride, a,
-                          (size_t)a_stride, (size_t)a_step, unpacked ? b + j : panels,
+                          (size_t)a_stride, (size_t)a_step, unpacked ? b + j : packed,
                           (size_t)(unpacked ? width : depth * width),
                           (size_t)(unpacked ? p->b.stride : width), (size_t)at.rows,
                           (size_t)columns, (size_t)depth, p->alpha, from ? 1 : p->beta);
@@ -122,15 +125,18 @@ enum {
     MOST_BF16_COLUMNS = 192,
     SIDE = SLAO_BF16_SIDE
 };
+_Static_assert((int)SIDE *(int)MOST_BF16_DEPTH <= (int)STRIP &&
+                   (int)SLAO_BF16_DEPTH * (int)MOST_BF16_COLUMNS <= (int)STRIP,
+               "a strip has room for what is packed at a time");
 
 static void pack_bf16(const product *p, uint16_t *b, int64_t j, int64_t columns, int64_t from,
                       int64_t depth) {
     const slao_bf16_unit *unit = slao_bf16();
     int64_t side = (depth + SLAO_BF16_DEPTH - 1) / SLAO_BF16_DEPTH * SLAO_BF16_SQUARE;
-    if (!p->read && p->b_transposed)
+    if (!p->stored && p->b_transposed)
         unit->pack_transposed(b, p->b.values + j * p->b.stride + from, (size_t)p->b.stride,
                               (size_t)columns, (size_t)depth);
-    else if (!p->read)
+    else if (!p->stored)
         unit->pack_columns(b, p->b.values + from * p->b.stride + j, (size_t)p->b.stride,
                            (size_t)columns, (size_t)depth);
     else if (p->b_transposed)
@@ -167,7 +173,7 @@ static void multiply_block_bf16(const product *p, block at, int64_t from, int64_
                                (size_t)p->c.stride, a + (size_t)(y / SIDE) * side,
                                b + (size_t)(x / SIDE) * side, squares,
                                (size_t)least(at.rows - y, SIDE), (size_t)least(columns - x, SIDE),
-                               p->alpha, from ? 1 : p->beta);
+                               from ? 1 : p->beta);
         }
     }
 }
@@ -206,9 +212,7 @@ static void compute_piece(const product *p, int64_t i, int64_t pieces) {
 
 /* Threads take a piece each; in a piece of work of its own a thread gets help from those that have
  * none left. */
-static void multiply(product p) {
-    if (p.m == 0 || p.n == 0)
-        return;
+static void multiply_by_tiles(product p) {
     slao_profile_mark mark = slao_profile_begin();
     int64_t operations = 2 * p.m * p.n * p.k;
     int64_t threads = slao_threads_for(operations), helped = 1 + slao_helpers_for(operations);
@@ -224,19 +228,24 @@ static void multiply(product p) {
     slao_profile_end(mark, "product", p.n, p.k, 2.0 * (double)p.m * (double)p.n * (double)p.k);
 }
 
+/* How many rows of k values each are read at a time: whole tiles of dot products that stay in a
+ * cache, but at least one. */
+static int64_t rows_at_a_time(int64_t k) {
+    enum { MOST = 16, TILE = 4 };
+    int64_t tiles = least(STRIP / k, MOST) / TILE;
+    return tiles ? tiles * TILE : least(TILE, BUFFER / k);
+}
+
 /* Columns from .. to - 1 of the transposed product by dot products. */
 static void compute_dots(const product *p, int64_t from, int64_t to) {
-    enum { AT_A_TIME = 16, FEW = 4 };
-    int64_t rows = p->k < MOST_STRIP / FEW ? least(MOST_STRIP / p->k, AT_A_TIME) : FEW;
-    rows = p->read ? rows : to - from;
-    SLAO_INVARIANT(!p->read || rows * p->k <= MOST_DEPTH * MOST_PACKED);
+    int64_t rows = p->stored ? rows_at_a_time(p->k) : to - from;
     for (; from < to; from += rows) {
         int64_t count = least(rows, to - from);
-        if (p->read)
-            read_strip(p, panels, from, count, 0, p->k);
+        if (p->stored)
+            read_strip(p, packed, from, count, 0, p->k);
         slao_vec()->dots(p->c.values + from, (size_t)p->c.stride, p->a.values, (size_t)p->a.stride,
-                         p->read ? panels : p->b.values + from * p->b.stride,
-                         (size_t)(p->read ? p->k : p->b.stride), (size_t)p->m, (size_t)count,
+                         p->stored ? packed : p->b.values + from * p->b.stride,
+                         (size_t)(p->stored ? p->k : p->b.stride), (size_t)p->m, (size_t)count,
                          (size_t)p->k, p->alpha, p->beta);
     }
 }
@@ -252,24 +261,27 @@ static void multiply_by_dots(product p) {
     slao_profile_end(mark, "dots", p.n, p.k, 2.0 * (double)p.m * (double)p.n * (double)p.k);
 }
 
-/* The transposed product, for few rows by dot products. */
-static void multiply_transposed(product p) {
-    /* Up to so many rows packing b costs more than it gains, but for short sums. */
+static void multiply(product p) {
+    /* Up to so many rows packing b costs more than it gains, but for short sums; a row has to fit
+     * where it is read to. */
     enum { FEW_ROWS = 24, LONG_ENOUGH = 64 };
-    (!p.bf16 && p.m <= FEW_ROWS && p.k >= LONG_ENOUGH ? multiply_by_dots : multiply)(p);
+    bool few = p.m <= FEW_ROWS && p.k >= LONG_ENOUGH && p.k <= BUFFER;
+    if (p.m == 0 || p.n == 0)
+        return;
+    (few && p.b_transposed && !p.bf16 ? multiply_by_dots : multiply_by_tiles)(p);
 }
 
 void slao_multiply_transposed(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n,
                               int64_t k, float alpha, float beta) {
-    multiply_transposed((product){.c = c,
-                                  .a = a,
-                                  .b = b,
-                                  .b_transposed = true,
-                                  .m = m,
-                                  .n = n,
-                                  .k = k,
-                                  .alpha = alpha,
-                                  .beta = beta});
+    multiply((product){.c = c,
+                       .a = a,
+                       .b = b,
+                       .b_transposed = true,
+                       .m = m,
+                       .n = n,
+                       .k = k,
+                       .alpha = alpha,
+                       .beta = beta});
 }
 
 void slao_multiply(slao_matrix_out c, slao_matrix a, slao_matrix b, int64_t m, int64_t n, int64_t k,
@@ -293,17 +305,17 @@ void slao_transposed_multiply(slao_matrix_out c, slao_matrix a, slao_matrix b, i
 
 void slao_frozen_forward(slao_matrix_out y, slao_matrix x, const slao_frozen *w, int64_t m,
                          int64_t n, int64_t k, float beta, slao_precision precision) {
-    multiply_transposed((product){.c = y,
-                                  .a = x,
-                                  .b = w->values,
-                                  .read = w->values.values ? NULL : w,
-                                  .b_transposed = true,
-                                  .m = m,
-                                  .n = n,
-                                  .k = k,
-                                  .alpha = 1,
-                                  .beta = beta,
-                                  .bf16 = precision == SLAO_PRECISION_BF16});
+    multiply((product){.c = y,
+                       .a = x,
+                       .b = w->values,
+                       .stored = w->values.values ? NULL : w,
+                       .b_transposed = true,
+                       .m = m,
+                       .n = n,
+                       .k = k,
+                       .alpha = 1,
+                       .beta = beta,
+                       .bf16 = precision == SLAO_PRECISION_BF16});
 }
 
 void slao_frozen_backward(slao_matrix_out dx, slao_matrix dy, const slao_frozen *w, int64_t m,
@@ -311,7 +323,7 @@ void slao_frozen_backward(slao_matrix_out dx, slao_matrix dy, const slao_frozen 
     multiply((product){.c = dx,
                        .a = dy,
                        .b = w->values,
-                       .read = w->values.values ? NULL : w,
+                       .stored = w->values.values ? NULL : w,
                        .m = m,
                        .n = k,
                        .k = n,

@@ -54,9 +54,8 @@ typedef struct {
 typedef enum { SLAO_PRECISION_FP32, SLAO_PRECISION_BF16 } slao_precision;
 extern const char *const slao_precision_names[]; /* "fp32", "bf16", NULL */
 
-/* y (m x n) = x (m x k) w^T + beta y : slao_multiply_transposed; where w is read, its values are
- * expanded as they are packed, so that they never lie in memory as a whole. The bits are the same.
- */
+/* y (m x n) = x (m x k) w^T + beta y : slao_multiply_transposed, with the same bits. A w that is
+ * read is read in strips, so that it never lies in memory as a whole. */
 void slao_frozen_forward(slao_matrix_out y, slao_matrix x, const slao_frozen *w, int64_t m,
                          int64_t n, int64_t k, float beta, slao_precision precision);
 

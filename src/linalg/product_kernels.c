@@ -60,6 +60,10 @@ static inline __attribute__((always_inline)) void tile(const size_t rows, const 
         EACH_VECTOR(PUT, i)                                                                        \
     }
     EACH_ROW(PUT_ROW)
+#undef ADD
+#undef ADD_ROW
+#undef PUT
+#undef PUT_ROW
 }
 
 typedef void tile_function(float *c, size_t c_stride, const float *a, size_t a_stride,

@@ -1,6 +1,7 @@
-/* Element-wise kernels on fp32 rows, at the vector level of the CPU that the program runs on.
+/* Kernels at the vector level of the CPU that the program runs on: of fp32 rows, what products are
+ * made of, and the expansion of model files' numbers.
  *
- * One source (vec_kernels.c, in GCC's portable vector types) is compiled once per level; slao_vec()
+ * Their sources (in GCC's portable vector types: lanes.h) are compiled once per level; slao_vec()
  * gives the table of the best level that this CPU has. Results depend on the level, by rounding
  * alone, and on nothing else. Rows need no alignment; outputs may be the inputs where a comment
  * says "in place".
@@ -14,9 +15,9 @@
 #include <stdint.h>
 
 /* What products of matrices are made of (linalg/matrix.c). The second operand b (k x n) goes in
- * panels of some columns, one after another, each k rows of `columns` values. Beyond the last
- * column nothing is read but the rest of a vector. An entry of the result is one sum over k in
- * order: its bits depend on nothing else. */
+ * panels of some columns, each k rows of `columns` values. Beyond the last column nothing is read
+ * but the rest of a vector. An entry of the result is one sum over k in order: its bits depend on
+ * nothing else. */
 typedef struct {
     int64_t columns; /* of a panel */
     int64_t packed;  /* columns that are packed at a time: some panels */

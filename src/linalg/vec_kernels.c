@@ -68,7 +68,7 @@ static float max(const float *x, size_t n) {
 }
 
 /* The tile of dot products that the registers hold. */
-enum { TILE_A = 3, TILE_B = 4, LINE = 16 /* of a cache */ };
+enum { TILE_A = 3, TILE_B = 4 };
 
 static inline size_t least(size_t a, size_t b) {
     return a < b ? a : b;
@@ -93,7 +93,9 @@ static inline void tile_dots(lanes sums[TILE_A][TILE_B], const float *const a[TI
 
 static void dots(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b,
                  size_t b_stride, size_t m, size_t n, size_t k, float alpha, float beta) {
-    size_t tiles = m / TILE_A + 1, ahead_of_each = (TILE_B + tiles - 1) / tiles;
+    enum { LINE = 16 }; /* values, of a cache */
+    size_t tiles = m > 0 ? (m + TILE_A - 1) / TILE_A : 1;
+    size_t ahead_of_each = (TILE_B + tiles - 1) / tiles;
     for (size_t j = 0; j < n; j += TILE_B) {
         const float *b_rows[TILE_B], *a_rows[TILE_A]; /* beyond the last row: that row again */
         for (size_t q = 0; q < TILE_B; q++)

@@ -14,8 +14,8 @@
  *
  * In a GGUF file of the llama architecture the rows of each head of q and k are interleaved (first
  * half and second half of a head alternate: 0, h/2, 1, h/2 + 1, ...), so that RoPE turns
- * neighbours; slao_checkpoint_expand gives them in Hugging Face's order, slao_checkpoint_tensors as
- * they lie. Its tensor rope_freqs.weight goes into the config (rope.factors).
+ * neighbours; they are expanded in Hugging Face's order; slao_checkpoint_tensors has them as they
+ * lie. Its tensor rope_freqs.weight goes into the config (rope.factors).
  */
 #ifndef SLAO_MODEL_CHECKPOINT_H
 #define SLAO_MODEL_CHECKPOINT_H
@@ -48,11 +48,12 @@ typedef struct {
     int64_t heads; /* whose rows are interleaved; 0: none are */
 } slao_stored;
 
+/* A name that is not there is SLAO_BAD_INPUT. */
 slao_status slao_checkpoint_find(slao_stored *stored, const slao_checkpoint *checkpoint,
                                  const char *name);
 
-/* Values from .. from + columns - 1 of `count` rows from `row` on, to rows that are `stride` apart.
- */
+/* Values from .. from + columns - 1 of `count` rows from `row` on, in Hugging Face's order of rows,
+ * to rows that are `stride` apart. */
 void slao_stored_expand(const slao_stored *stored, float *to, int64_t stride, int64_t row,
                         int64_t count, int64_t from, int64_t columns);
 

@@ -1,7 +1,6 @@
 #include "model/pass_parts.h"
 
 #include "base/memory.h"
-#include "base/profile.h"
 #include "linalg/bf16.h"
 #include "linalg/threads.h"
 #include "linalg/vec.h"

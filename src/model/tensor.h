@@ -34,8 +34,8 @@ int64_t slao_tensor_count(const slao_tensor *tensor); /* elements */
  * SLAO_BAD_INPUT. */
 slao_status slao_dtype_bytes(size_t *bytes, slao_dtype dtype, int64_t count);
 
-/* Expands `count` elements at `data` to fp32, exactly as ggml defines each format. `count` is a
- * whole number of blocks; `data` needs no alignment. */
+/* Expands `count` elements at `data` to fp32 (linalg/expansion.h). `count` is a whole number of
+ * blocks; `data` needs no alignment. */
 void slao_expand(float *values, slao_dtype dtype, const unsigned char *data, int64_t count);
 
 /* Elements from .. from + count - 1 of a row at `data`, wherever its blocks begin. */

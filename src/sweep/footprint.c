@@ -99,7 +99,6 @@ typedef struct {
     slao_encodings *encodings;
     double pass;      /* what training or scoring takes in the pass of the model */
     double beside;    /* what training in micro-batches holds beside that */
-    int64_t strands;  /* passes that compute side by side */
     double gradients; /* of micro-batches */
     double cache, adapters;
 } search;
@@ -137,7 +136,6 @@ static slao_status look_at_training(search *s, const slao_step *step) {
         slao_micro_batch_shape shape = shape_of(&texts, train->micro_tokens);
         s->pass = fmax(s->pass, slao_activations_of_micro_batch(config, checkpointing, &shape));
         s->beside = fmax(s->beside, slao_activations_beside(config, checkpointing, &shape));
-        s->strands = shape.strands > s->strands ? shape.strands : s->strands;
         s->gradients = fmax(s->gradients,
                             (double)shape.outputs * slao_footprint_of_adapter(config, lora, NULL));
     }
@@ -175,7 +173,7 @@ static slao_status look_at_step(search *s, const slao_step *step) {
 
 slao_status slao_footprint_make(slao_footprint *footprint, const slao_study *study,
                                 slao_encodings *encodings, const bool *left) {
-    search s = {.study = study, .encodings = encodings, .strands = 1};
+    search s = {.study = study, .encodings = encodings};
     SLAO_TRY(find_weights(&footprint->weights, study));
     for (int64_t i = 0; i < study->plan->n_steps; i++) {
         if (left[i])

@@ -35,6 +35,10 @@ PY
 "$SLAO" probe --model "$SLAO_MODEL" --adapter "$work/adapter" --tokens "$parity/tokens.json" \
   -o "$work/ours.safetensors" --steps 3 --lr 1e-3
 "$python" "$SLAO_SOURCE/tests/compare_probe.py" "$work/ours.safetensors" "$work/expected.safetensors"
+"$SLAO" probe --model "$SLAO_MODEL" --adapter "$work/adapter" --tokens "$parity/tokens.json" \
+  -o "$work/file.safetensors" --steps 3 --lr 1e-3 --weights file >"$work/stdout"
+cmp "$work/ours.safetensors" "$work/file.safetensors" || {
+  echo "weights left in the file give other values than in fp32" >&2; exit 1; }
 "$python" "$SLAO_SOURCE/tests/compare_probe.py" "$work/ours.safetensors" "$SLAO_SOURCE/tests/fixtures/parity_fp64.safetensors" fp64
 if "$SLAO" --version | grep -q "bf16 by"; then # without, tests/cli/bf16.sh sees it refused
   "$SLAO" probe --model "$SLAO_MODEL" --adapter "$work/adapter" --tokens "$parity/tokens.json" \

@@ -6,8 +6,8 @@ Makes a benchmark of the drawn examples alone (cut to 512 tokens beforehand, so 
 checks that both compute the same loss on the first 8 of each task and the same exact-match score, then times rounds:
 one of slao, one of peft, and again. Prints the medians of real tokens per second (no padding counted, a shared prompt
 counted in every example that has it) and of examples per second, their ratio, and its smallest and largest round. Tasks
-of Super-NaturalInstructions (task181_outcome_extraction) are drawn from SLAO_DATA/superni. With
---precision bf16 (and --only train) slao computes with "matmul_precision": "bf16", the script under torch.autocast."""
+of Super-NaturalInstructions, as task181_outcome_extraction, are drawn from SLAO_DATA/superni. With --precision bf16 (and
+--only train) slao computes with "matmul_precision": "bf16", the script under torch.autocast."""
 
 import argparse
 import json
@@ -85,6 +85,8 @@ def make_task(data, made, task, examples, tokenizer):
                            if sum(len(tokenizer.encode(part, add_special_tokens=False).ids)
                                   for part in (prompt, answer)) + 1 > MAX_LENGTH]:
             for i in too_long:
+                if not drawn[i][text]:
+                    sys.exit(f"{task}: prompt and answer alone are longer than {MAX_LENGTH} tokens")
                 drawn[i][text] = drawn[i][text][:-20]
             write()
 

@@ -2,8 +2,10 @@
 #include "test.h"
 
 #include "base/json.h"
+#include "base/random.h"
 #include "fixture.h"
 #include "image.h"
+#include "linalg/matrix.h"
 #include "model/checkpoint.h"
 #include "model/safetensors.h"
 
@@ -678,6 +680,54 @@ static void test_modules(void **state) {
     assert_int_equal(slao_module_by_name("qkv_proj"), SLAO_N_MODULES);
 }
 
+/* Rows of a matrix as it lies in a file, and where its heads are interleaved. */
+static void read_stored(const void *context, float *to, int64_t stride, int64_t row, int64_t rows,
+                        int64_t from, int64_t columns) {
+    slao_stored_expand(context, to, stride, row, rows, from, columns);
+}
+
+/* Products out of quantised matrices, whose blocks are cut by the strips that are read, have the bits of products out of
+ * the expanded ones. */
+static void test_products_of_stored_matrices(void **state) {
+    (void)state;
+    enum { ROWS = 264, COLUMNS = 1536, HEADS = 4, HEAD = ROWS / HEADS, M = 30 };
+    static unsigned char data[ROWS * COLUMNS * 4];
+    static float whole[ROWS * COLUMNS], ordered[ROWS * COLUMNS], x[M * COLUMNS],
+        wanted[M * COLUMNS], y[M * COLUMNS];
+    slao_random random = slao_random_stream(1, "test", "stored", 0);
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] =
+            (unsigned char)(slao_random_bits(&random) >> 24 & 0x3F); /* fp16 numbers of up to 2 */
+    for (size_t i = 0; i < sizeof x / sizeof *x; i++)
+        x[i] = (float)slao_random_bits(&random) * 0x1p-31F - 1.0F;
+    for (slao_dtype dtype = 0; dtype < SLAO_N_DTYPES; dtype++) {
+        slao_tensor tensor = {.dtype = dtype, .n_dims = 2, .shape = {ROWS, COLUMNS}, .data = data};
+        assert_ok(slao_dtype_bytes(&tensor.bytes, dtype, ROWS * COLUMNS));
+        slao_expand(whole, dtype, data, ROWS * COLUMNS);
+        for (int row = 0; row < ROWS; row++) { /* 0, h/2, 1, h/2 + 1, ... of each head */
+            int within = row % HEAD, to = row - within + within % 2 * (HEAD / 2) + within / 2;
+            memcpy(ordered + to * COLUMNS, whole + row * COLUMNS, COLUMNS * sizeof *whole);
+        }
+        for (int64_t heads = 0; heads <= HEADS; heads += HEADS) {
+            const slao_stored stored = {&tensor, heads};
+            const slao_frozen read = {.read = read_stored, .context = &stored},
+                              in_memory = {.values = {heads ? ordered : whole, COLUMNS}};
+            for (int64_t m = 5; m <= M; m += M - 5) {
+                slao_frozen_forward((slao_matrix_out){wanted, ROWS}, (slao_matrix){x, COLUMNS},
+                                    &in_memory, m, ROWS, COLUMNS, 0, SLAO_PRECISION_FP32);
+                slao_frozen_forward((slao_matrix_out){y, ROWS}, (slao_matrix){x, COLUMNS}, &read, m,
+                                    ROWS, COLUMNS, 0, SLAO_PRECISION_FP32);
+                assert_memory_equal(y, wanted, (size_t)m * ROWS * sizeof *y);
+                slao_frozen_backward((slao_matrix_out){wanted, COLUMNS}, (slao_matrix){x, ROWS},
+                                     &in_memory, m, ROWS, COLUMNS, 0, SLAO_PRECISION_FP32);
+                slao_frozen_backward((slao_matrix_out){y, COLUMNS}, (slao_matrix){x, ROWS}, &read,
+                                     m, ROWS, COLUMNS, 0, SLAO_PRECISION_FP32);
+                assert_memory_equal(y, wanted, (size_t)m * COLUMNS * sizeof *y);
+            }
+        }
+    }
+}
+
 static int remove_scratch_file(void **state) {
     (void)state;
     return unlink(scratch_file("", 0));
@@ -699,6 +749,7 @@ int main(void) {
         cmocka_unit_test(test_wrong_gguf_tensors),
         cmocka_unit_test(test_missing_files),
         cmocka_unit_test(test_hashes),
+        cmocka_unit_test(test_products_of_stored_matrices),
     };
     return cmocka_run_group_tests(tests, NULL, remove_scratch_file);
 }

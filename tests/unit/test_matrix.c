@@ -6,6 +6,7 @@
 #include "linalg/threads.h"
 
 #include <math.h>
+#include <stdatomic.h>
 
 enum { MOST_ROWS = 31, MOST_COLUMNS = 9, MOST_DEPTH = 131, PADDING = 3 };
 
@@ -145,12 +146,16 @@ typedef struct {
     int64_t rows, columns;
 } readable;
 
+static atomic_bool read_outside; /* an assertion would not leave another thread */
+
 static void read_rows(const void *context, float *to, int64_t stride, int64_t row, int64_t rows,
                       int64_t from, int64_t columns) {
     const readable *matrix = context;
-    assert_true(row >= 0 && rows > 0 && row + rows <= matrix->rows);
-    assert_true(from >= 0 && columns > 0 && from + columns <= matrix->columns && stride >= columns);
-    for (int64_t i = 0; i < rows; i++)
+    bool there = row >= 0 && rows > 0 && row + rows <= matrix->rows && from >= 0 && columns > 0 &&
+                 from + columns <= matrix->columns && stride >= columns;
+    if (!there)
+        read_outside = true;
+    for (int64_t i = 0; there && i < rows; i++)
         memcpy(to + i * stride, matrix->values + (row + i) * matrix->columns + from,
                (size_t)columns * sizeof *to);
 }
@@ -191,13 +196,45 @@ static void check_frozen(int64_t m, int64_t n, int64_t k) {
     assert_ok(slao_threads_set(1));
 }
 
+/* Rows so long that few of them, or none, are read at a time. */
+static void check_long_rows(int64_t k) {
+    enum { M = 2, N = 5, MOST_K = 150000 };
+    static float x[M * MOST_K], w[N * MOST_K];
+    float y[2][M * N];
+    assert_true(k <= MOST_K);
+    fill(x, sizeof x / sizeof *x, "x");
+    fill(w, sizeof w / sizeof *w, "w");
+    readable matrix = {w, N, k};
+    const slao_frozen in_memory = {.values = {w, k}},
+                      read = {.read = read_rows, .context = &matrix};
+    slao_frozen_forward((slao_matrix_out){y[0], N}, (slao_matrix){x, k}, &in_memory, M, N, k, 0,
+                        SLAO_PRECISION_FP32);
+    slao_frozen_forward((slao_matrix_out){y[1], N}, (slao_matrix){x, k}, &read, M, N, k, 0,
+                        SLAO_PRECISION_FP32);
+    assert_memory_equal(y[0], y[1], sizeof y[0]);
+    for (int64_t j = 0; j < N; j++)
+        assert_near((double)y[0][j], entry(x, true, M, w, true, N, k, 0, j), 0.05);
+}
+
 static void test_frozen_matrices(void **state) {
     (void)state;
+    static const int64_t lengths[] = {6144, 6145, 36864, 53248, 147456, 147457};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
+        check_long_rows(lengths[i]);
     static const int64_t sizes[][3] = {
         {1, 1, 1},     {5, 33, 63},   {5, 33, 64},  {24, 577, 96},  {25, 577, 96}, {31, 193, 31},
         {27, 47, 768}, {27, 50, 769}, {3, 5, 1601}, {31, 64, 1601}, {8, 769, 70},  {31, 1601, 49}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         check_frozen(sizes[i][0], sizes[i][1], sizes[i][2]);
+    assert_false(read_outside);
+    /* of no rows nothing is read */
+    readable nothing = {NULL, 0, 0};
+    const slao_frozen never = {.read = read_rows, .context = &nothing};
+    slao_frozen_forward((slao_matrix_out){c, 70}, (slao_matrix){a, 70}, &never, 0, 70, 70, 0,
+                        SLAO_PRECISION_FP32);
+    slao_frozen_backward((slao_matrix_out){c, 70}, (slao_matrix){a, 70}, &never, 0, 70, 70, 0,
+                         SLAO_PRECISION_FP32);
+    assert_false(read_outside);
 }
 
 /* An empty sum leaves beta c. */

@@ -39,8 +39,17 @@ static void test_exponential(void **state) {
         assert_near((double)y[i] / exp((double)x[i]), 1, 2.5e-7);
 }
 
+/* SLAO_VEC asks for a level: tests under its name run at it. */
+static void test_level_asked_for(void **state) {
+    (void)state;
+    const char *asked = getenv("SLAO_VEC");
+    if (asked)
+        assert_string_equal(slao_vec()->name, asked);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_level_asked_for),
         cmocka_unit_test(test_sum_of_many_small_terms),
         cmocka_unit_test(test_exponential),
     };
