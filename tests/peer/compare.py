@@ -71,7 +71,7 @@ def make_task(data, made, task, examples, tokenizer):
     for split in ("train", "test"):
         contents = json.loads((source / place / f"{split}.json").read_text())
         if is_superni(task):
-            every, text = [item for item in contents["Instances"] if item["output"][0]], "input"
+            every, text = [item for item in contents["Instances"] if peft_script.first_of(item["output"])], "input"
         else:
             every, text = [item for item in contents if item["label"] in labels], "sentence"
         drawn = random.Random(f"{task} {split}").sample(every, min(examples, len(every)))

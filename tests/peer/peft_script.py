@@ -20,13 +20,19 @@ import transformers
 BATCH, RATE, NEW_TOKENS = 8, 1e-3, 50
 
 
+def first_of(value):
+    """Super-NaturalInstructions has some texts as they are, some as lists of one."""
+    return value if isinstance(value, str) else value[0]
+
+
 def texts_of(folder, place, split):
     """(prompt, what is trained on, the answer) of every example."""
     contents = json.loads((folder / place / f"{split}.json").read_text())
     if "/" not in place:
         for item in contents["Instances"]:
-            yield (f"Definition: {contents['Definition'][0]}\n\nNow complete the following example -\n"
-                   f"Input: {item['input']}\nOutput: ", item["output"][0], item["output"][0])
+            answer = first_of(item["output"])
+            yield (f"Definition: {first_of(contents['Definition'])}\n\nNow complete the following example -\n"
+                   f"Input: {item['input']}\nOutput: ", answer, answer)
         return
     group, task = place.split("/")
     labels = json.loads((folder / place / "labels.json").read_text())
