@@ -22,10 +22,7 @@ static slao_status find_format(const slao_benchmark_format **format, const char 
             return SLAO_OK;
         }
     }
-    const char *nearest = slao_nearest(name, slao_benchmark_formats);
-    return slao_fail(SLAO_BAD_INPUT, "there is no benchmark format \"%s\"; %s \"%s\"", name,
-                     nearest ? "did you mean" : "there is",
-                     nearest ? nearest : slao_benchmark_formats[0]);
+    return slao_check_name(name, slao_benchmark_formats, "", "the benchmark's format");
 }
 
 static slao_status find_places(slao_task_places *places, const slao_benchmark_format *format,

@@ -3,7 +3,6 @@
 #include "base/memory.h"
 #include "base/profile.h"
 
-#include <limits.h>
 #include <omp.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,8 +13,11 @@ static int threads = 1;
 static atomic_int idle; /* threads that wait for the last pieces of others */
 
 slao_status slao_threads_set(int64_t count) {
-    if (count < 1 || count > INT_MAX)
-        return slao_fail(SLAO_BAD_INPUT, "the number of threads must be at least 1, not %lld",
+    /* Each has buffers of products, whether there is a core for it or not. */
+    enum { MOST = 1024 };
+    if (count < 1 || count > MOST)
+        return slao_fail(SLAO_BAD_INPUT,
+                         "the number of threads must be at least 1 and at most %d, not %lld", MOST,
                          (long long)count);
     threads = (int)count;
     return SLAO_OK;

@@ -72,6 +72,8 @@ done
 cmp -s "$work/t1.0" "$work/t1.60" && fail "nothing was in micro-batches"
 expect 2 "$SLAO" sweep "$work/spec.json" -o "$work/t0.h5" --threads 0
 grep -q "the number of threads must be at least 1" "$work/stderr" || fail "no word of the threads"
+expect 2 "$SLAO" sweep "$work/spec.json" -o "$work/t0.h5" --threads 1025
+grep -q "at most 1024, not 1025" "$work/stderr" || fail "no word of too many threads"
 
 echo "== killed, drained: the same results"
 store=$work/torn.store
