@@ -371,13 +371,11 @@ static slao_status parse_and_run(int argc, char **argv, bool train) {
     const slao_usage usage = {
         .usage = train ? "slao bench train --model M --benchmark DIR --tasks A,B [--format NAME] "
                          "[--adapter DIR] [--examples N] [--batch-size N] [--max-length N] "
-                         "[--micro-tokens N] "
-                         "[--checkpointing WHEN] [--weights WHERE] [--matmul-precision P] "
-                         "[--threads T] [--json]"
+                         "[--micro-tokens N] [--checkpointing WHEN] [--weights WHERE] "
+                         "[--matmul-precision P] [--threads T] [--json]"
                        : "slao bench eval --model M --benchmark DIR --tasks A,B [--format NAME] "
                          "[--adapter DIR] [--examples N] [--max-length N] [--score NAME] "
-                         "[--weights WHERE] "
-                         "[--matmul-precision P] [--threads T] [--json]",
+                         "[--weights WHERE] [--matmul-precision P] [--threads T] [--json]",
         .summary = train ? "Trains a LoRA of rank 8 on q_proj and v_proj for one epoch and tells "
                            "where the time goes. Tokens are real ones: no padding is counted, and "
                            "a shared prompt in every example that has it."

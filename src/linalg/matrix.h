@@ -40,7 +40,7 @@ void slao_transposed_multiply(slao_matrix_out c, slao_matrix a, slao_matrix b, i
 
 /* A frozen matrix (n x k), in memory or read where it is used: then `read` puts values from ..
  * from + columns - 1 of its rows row .. row + rows - 1 to rows that are `stride` apart. Threads
- * read at once. */
+ * read at once; `read` computes no product. Owns nothing. */
 typedef struct {
     slao_matrix values; /* in memory; values.values NULL: read */
     void (*read)(const void *context, float *to, int64_t stride, int64_t row, int64_t rows,
@@ -59,7 +59,7 @@ extern const char *const slao_precision_names[]; /* "fp32", "bf16", NULL */
 void slao_frozen_forward(slao_matrix_out y, slao_matrix x, const slao_frozen *w, int64_t m,
                          int64_t n, int64_t k, float beta, slao_precision precision);
 
-/* dx (m x k) = dy (m x n) w + beta dx : slao_multiply */
+/* dx (m x k) = dy (m x n) w + beta dx : slao_multiply, likewise */
 void slao_frozen_backward(slao_matrix_out dx, slao_matrix dy, const slao_frozen *w, int64_t m,
                           int64_t n, int64_t k, float beta, slao_precision precision);
 

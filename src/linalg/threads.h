@@ -16,8 +16,8 @@
 
 #include <stdint.h>
 
-/* Before anything is computed, for all threads of the process. SLAO_BAD_INPUT if `count` is not from
- * 1 to 1024. */
+/* Before anything is computed, for all threads of the process. SLAO_BAD_INPUT if `count` is not
+ * from 1 to 1024. */
 slao_status slao_threads_set(int64_t count);
 
 int slao_threads(void);

@@ -686,8 +686,8 @@ static void read_stored(const void *context, float *to, int64_t stride, int64_t 
     slao_stored_expand(context, to, stride, row, rows, from, columns);
 }
 
-/* Products out of quantised matrices, whose blocks are cut by the strips that are read, have the bits of products out of
- * the expanded ones. */
+/* Products out of quantised matrices, whose blocks are cut by the strips that are read, have the
+ * bits of products out of the expanded ones. */
 static void test_products_of_stored_matrices(void **state) {
     (void)state;
     enum { ROWS = 264, COLUMNS = 1536, HEADS = 4, HEAD = ROWS / HEADS, M = 30 };
